@@ -1,0 +1,273 @@
+//! Where requests and connections go.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::listener::SendProxyProtocol;
+use crate::route::HeaderEdits;
+use crate::source::Source;
+use crate::tls::TlsClient;
+
+/// A set of endpoints that serve the same thing, and how they are reached.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Cluster {
+    /// Unique in the edge.
+    pub name: Arc<str>,
+    /// Name in Envoy-style metrics (`envoy_cluster_name`): the service with every non-alphanumeric as `_`, unless set.
+    pub stats_name: Arc<str>,
+    /// Who asked for it.
+    pub source: Source,
+    /// Where they are.
+    pub endpoints: Endpoints,
+    /// How one is chosen.
+    pub balance: Balance,
+    /// What is spoken to them.
+    pub protocol: UpstreamProtocol,
+    /// TLS towards them; none = clear text.
+    pub tls: Option<Arc<TlsClient>>,
+    /// PROXY header sent on every new connection.
+    pub send_proxy: Option<SendProxyProtocol>,
+    /// Bound on connecting (TCP and TLS together). Default 3 s.
+    #[serde(with = "crate::duration")]
+    pub connect_timeout: Duration,
+    /// An unused connection is closed after so long. Default 1 h.
+    #[serde(with = "crate::duration::optional")]
+    pub idle_timeout: Option<Duration>,
+    /// A connection takes no new request after so long.
+    #[serde(with = "crate::duration::optional")]
+    pub max_connection_lifetime: Option<Duration>,
+    /// TCP keepalive probes.
+    pub keepalive: Option<TcpKeepalive>,
+    /// Circuit breakers.
+    pub limits: Limits,
+    /// Active health checks; an endpoint is used while all pass.
+    pub health_checks: Vec<HealthCheck>,
+}
+
+/// Where a cluster's endpoints are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoints {
+    /// These addresses. Behind its own `Arc`, because they change far more often than anything else.
+    Static(Arc<[Endpoint]>),
+    /// Whatever this name resolves to.
+    Dns(Dns),
+}
+
+/// One address.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct Endpoint {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Relative share, at least 1.
+    pub weight: u32,
+}
+
+/// A name to resolve, again and again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Dns {
+    /// The name.
+    pub name: String,
+    /// Port of every address found.
+    pub port: u16,
+    /// All addresses, or one at a time.
+    pub kind: DnsKind,
+    /// Which addresses are wanted.
+    pub family: DnsFamily,
+    /// Ask again when the answer's time to live ends, instead of every 5 s.
+    pub respect_ttl: bool,
+}
+
+/// What is done with an answer of several addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnsKind {
+    /// Each is an endpoint; those gone from the answer are drained.
+    Strict,
+    /// New connections go to the first; connections to earlier ones live on.
+    Logical,
+}
+
+/// Which address families are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnsFamily {
+    /// A records only.
+    V4,
+    /// AAAA records only.
+    V6,
+    /// AAAA if there are any, else A.
+    PreferV6,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The one of two random ones with fewer requests under way.
+    LeastRequest,
+    /// By the hash of the request's key on a ring (weights count).
+    RingHash,
+    /// By the hash of the request's key in a Maglev table.
+    Maglev,
+}
+
+/// What is spoken to a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by prior knowledge in clear text, by ALPN in TLS.
+    Http2,
+}
+
+/// TCP keepalive; none of a field leaves the kernel's default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct TcpKeepalive {
+    /// Unanswered probes before the connection is given up.
+    pub probes: Option<u32>,
+    /// Quiet time before the first probe.
+    #[serde(with = "crate::duration::optional")]
+    pub idle: Option<Duration>,
+    /// Time between probes.
+    #[serde(with = "crate::duration::optional")]
+    pub interval: Option<Duration>,
+}
+
+/// Which of a cluster's two sets of limits a request counts against.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// The ordinary one.
+    #[default]
+    Default,
+    /// The other one.
+    High,
+}
+
+/// Circuit breakers, per priority.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Limits {
+    /// For [`Priority::Default`].
+    pub default: LimitSet,
+    /// For [`Priority::High`].
+    pub high: LimitSet,
+}
+
+/// Circuit breakers of one priority, for the whole process. What exceeds one is answered 503 with
+/// `x-envoy-overloaded`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct LimitSet {
+    /// Open connections. Default 1024.
+    pub connections: u32,
+    /// Requests waiting for a connection. Default 1024.
+    pub pending: u32,
+    /// Requests under way. Default 1024.
+    pub requests: u32,
+    /// Retries under way. Default 3.
+    pub retries: u32,
+}
+
+impl Default for LimitSet {
+    fn default() -> Self {
+        Self { connections: 1024, pending: 1024, requests: 1024, retries: 3 }
+    }
+}
+
+/// An active health check.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HealthCheck {
+    /// Time for one answer. Default 3 s.
+    #[serde(with = "crate::duration")]
+    pub timeout: Duration,
+    /// Time between checks. Default 5 s.
+    #[serde(with = "crate::duration")]
+    pub interval: Duration,
+    /// Passes in a row that make an endpoint healthy. Default 1.
+    pub healthy_after: u32,
+    /// Failures in a row that make it unhealthy. Default 2.
+    pub unhealthy_after: u32,
+    /// What is asked.
+    pub probe: HealthProbe,
+}
+
+/// What a health check asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthProbe {
+    /// A GET.
+    Http {
+        /// Path and query.
+        path: String,
+        /// Host header; none = the cluster's name.
+        host: Option<String>,
+        /// Changes to the probe's headers.
+        headers: HeaderEdits,
+        /// Inclusive ranges of statuses that pass; empty = 200.
+        statuses: Vec<(u16, u16)>,
+    },
+    /// grpc.health.v1 Check.
+    Grpc {
+        /// Service name asked for.
+        service: String,
+        /// `:authority`; none = the cluster's name.
+        authority: Option<String>,
+    },
+    /// A connection that opens.
+    Tcp,
+}
+
+impl Cluster {
+    /// A cluster with the usual settings: round robin, HTTP/1, clear text, 3 s to connect.
+    pub fn new(name: &str, source: Source, endpoints: Endpoints) -> Self {
+        let stats: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        Self {
+            name: name.into(),
+            stats_name: stats.into(),
+            source,
+            endpoints,
+            balance: Balance::RoundRobin,
+            protocol: UpstreamProtocol::Http1,
+            tls: None,
+            send_proxy: None,
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connection_lifetime: None,
+            keepalive: None,
+            limits: Limits::default(),
+            health_checks: Vec::new(),
+        }
+    }
+
+    /// Are the two equal but for the addresses of their endpoints? Then pools, health and counters live on.
+    pub fn differs_only_in_addresses(&self, other: &Self) -> bool {
+        let (Endpoints::Static(_), Endpoints::Static(_)) = (&self.endpoints, &other.endpoints) else {
+            return self == other;
+        };
+        Self { endpoints: other.endpoints.clone(), ..self.clone() } == *other
+    }
+}
+
+impl Endpoints {
+    /// Addresses given directly, each with weight 1.
+    pub fn addresses(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self::Static(addresses.into_iter().map(|address| Endpoint { address, weight: 1 }).collect())
+    }
+}
+
+impl DnsFamily {
+    /// Is an address of the wanted family?
+    pub fn accepts(self, address: IpAddr) -> bool {
+        match self {
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+            Self::PreferV6 => true,
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What is behind a chain that speaks HTTP: the virtual hosts and the rules that hold for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::host::HostPattern;
+use crate::route::{HeaderEdits, Route};
+use crate::source::Source;
+use crate::template::Template;
+
+/// HTTP behind one chain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HttpServer {
+    /// Who asked for it.
+    pub source: Source,
+    /// In the order of their patterns' precedence; no two have the same pattern.
+    pub hosts: Vec<VirtualHost>,
+    /// Names that other chains of this listener serve: on a TLS connection made for one name, a request for one of these
+    /// is answered 421 (RFC 9110 §15.5.20), so that the client opens the right connection, instead of 404.
+    pub elsewhere: Vec<HostPattern>,
+    /// How a request is judged secure.
+    pub security: SecurityModel,
+    /// Who is believed about the client's address and scheme.
+    pub forwarding: Forwarding,
+    /// What is done to paths before anything looks at them.
+    pub path: PathPolicy,
+    /// Take a port off the Host header before matching when it is the listener's declared one.
+    pub strip_matching_port: bool,
+    /// Header names with an underscore (which some upstreams take for a dash).
+    pub underscores: UnderscorePolicy,
+    /// Sizes and times.
+    pub limits: HttpLimits,
+    /// `server` of every response; none leaves the upstream's.
+    pub server_name: Option<String>,
+    /// Keep an `x-request-id` that the client sent, instead of making a new one.
+    pub keep_request_id: bool,
+    /// Answer HTTP/1.0 requests, instead of 426.
+    pub http10: bool,
+    /// Let `Content-Length` stand beside `Transfer-Encoding` (and drop it), instead of 400.
+    pub allow_chunked_length: bool,
+    /// Write `Proper-Case` header names to HTTP/1 clients.
+    pub proper_case: bool,
+    /// Leave out the `x-envoy-*` headers that say what the gateway did.
+    pub suppress_envoy_headers: bool,
+    /// Client certificate towards upstreams (`x-forwarded-client-cert`).
+    pub client_cert: ClientCertHeader,
+    /// Who may come in at all.
+    pub addresses: Option<AddressRules>,
+    /// Own bodies for error answers.
+    pub error_responses: Vec<Arc<ErrorResponse>>,
+    /// Every request is refused with this status and reason: what was asked for (authorisation, say) is not there, and
+    /// nothing weaker is served.
+    pub refuse: Option<Refusal>,
+    /// Changes to every response, after the route's.
+    pub response_headers: HeaderEdits,
+    /// Where requests are reported.
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// One name (or pattern) and its routes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct VirtualHost {
+    /// Who asked for it.
+    pub source: Source,
+    /// Which hosts.
+    pub host: HostPattern,
+    /// What happens to a request that is not secure.
+    pub insecure: InsecureAction,
+    /// Redirect every request of an insecure host, not only those that a route takes.
+    pub redirect_unmatched: bool,
+    /// Every request is refused with this status: the host's TLS or authorisation cannot be set up as asked.
+    pub refuse: Option<Refusal>,
+    /// In the order in which they are tried.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// A host that refuses traffic, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Refusal {
+    /// Status of the answer.
+    pub status: u16,
+    /// For the log and `explain`; never sent to clients.
+    pub reason: String,
+}
+
+/// What happens to a request that is not secure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InsecureAction {
+    /// 301 to the same URL with `https`, if a route takes it.
+    Redirect,
+    /// As if it were secure.
+    Route,
+    /// 404.
+    Reject,
+}
+
+/// How a request is judged secure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecurityModel {
+    /// By the scheme: that of the connection, or `x-forwarded-proto` where the peer is believed.
+    Forwarded,
+    /// Every request is.
+    Secure,
+    /// No request is.
+    Insecure,
+}
+
+/// Who is believed about the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Forwarding {
+    /// True: we are the edge; our peer is appended to `x-forwarded-for`, and the client is the `trusted_hops`-th address
+    /// from its right end (0 = the peer itself). False: `x-forwarded-for` is used as it came and `x-forwarded-proto` is
+    /// believed.
+    pub use_remote_address: bool,
+    /// Proxies in front of us that append to `x-forwarded-for`.
+    pub trusted_hops: u32,
+}
+
+/// What is done to paths before anything looks at them. What was matched is what is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct PathPolicy {
+    /// `//` becomes `/`.
+    pub merge_slashes: bool,
+    /// `%2F` and `%5C` are refused with 400, instead of kept as they are.
+    pub reject_escaped_slashes: bool,
+}
+
+/// Header names with an underscore.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnderscorePolicy {
+    /// Pass.
+    Allow,
+    /// 400.
+    Reject,
+    /// Are left out.
+    Drop,
+}
+
+/// Sizes and times of HTTP behind one chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct HttpLimits {
+    /// Bytes of a request's head; more is 431. Default 60 KiB.
+    pub header_bytes: usize,
+    /// Fields of a request's head; more is 431. Default 100.
+    pub header_fields: usize,
+    /// Bytes of a request's target; more is 414. Default 16 KiB.
+    pub target_bytes: usize,
+    /// Bytes of a request's body; more is 413. None = no limit.
+    pub body_bytes: Option<u64>,
+    /// From the first byte of a head to its last. Default 10 s.
+    #[serde(with = "crate::duration")]
+    pub header_timeout: Duration,
+    /// A connection without a request is closed after so long. Default 1 h.
+    #[serde(with = "crate::duration")]
+    pub idle_timeout: Duration,
+    /// Streams of one HTTP/2 connection. Default 100.
+    pub max_streams: u32,
+}
+
+/// Client certificate towards upstreams.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientCertHeader {
+    /// Remove what the client sent, send none.
+    Sanitize,
+    /// On a connection with a client certificate pass on what was sent; else remove it.
+    ForwardOnly,
+    /// On a connection with a client certificate add this hop to what was sent; else remove it.
+    AppendForward(ClientCertDetails),
+    /// On a connection with a client certificate replace what was sent by this hop; else remove it.
+    SanitizeSet(ClientCertDetails),
+    /// Pass on what was sent, always.
+    AlwaysForwardOnly,
+}
+
+/// What of a client certificate is told; the hash always is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ClientCertDetails {
+    /// `Subject="…"`.
+    pub subject: bool,
+    /// `Cert="…"`: the certificate, URL-encoded PEM.
+    pub cert: bool,
+    /// `Chain="…"`: all certificates shown.
+    pub chain: bool,
+    /// `DNS=…` for every DNS name.
+    pub dns: bool,
+    /// `URI=…` for every URI.
+    pub uri: bool,
+}
+
+/// Who may come in at all; others are answered 403.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AddressRules {
+    /// True: only these; false: all but these.
+    pub allow: bool,
+    /// Against the TCP peer (or what its PROXY header says).
+    pub peer: Vec<IpNet>,
+    /// Against the trusted client address.
+    pub remote: Vec<IpNet>,
+}
+
+/// A body for error answers, made here or upstream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ErrorResponse {
+    /// The status it is for (400–599).
+    pub status: u16,
+    /// What is sent instead.
+    pub body: ErrorBody,
+    /// Its content type.
+    pub content_type: String,
+}
+
+/// The body of an [`ErrorResponse`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorBody {
+    /// Text.
+    Text(Template),
+    /// A JSON object of texts.
+    Json(BTreeMap<String, Template>),
+}
+
+/// Where and how requests are reported.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AccessLog {
+    /// A file; `/dev/stdout` and `/dev/fd/1` are standard output.
+    pub path: String,
+    /// What is written for each.
+    pub format: AccessLogFormat,
+}
+
+/// What is written for each request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessLogFormat {
+    /// A line.
+    Text(Template),
+    /// A JSON object on a line. With `typed`, numbers are written as numbers and missing values as null.
+    Json {
+        /// Keys and values, in the order in which they are written.
+        fields: Vec<(String, Template)>,
+        /// See above.
+        typed: bool,
+    },
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 60 * 1024,
+            header_fields: 100,
+            target_bytes: 16 * 1024,
+            body_bytes: None,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(3600),
+            max_streams: 100,
+        }
+    }
+}
+
+impl HttpServer {
+    /// The usual edge: nobody in front is believed, paths are normalised, nothing else.
+    pub fn new(source: Source, hosts: Vec<VirtualHost>) -> Self {
+        Self {
+            source,
+            hosts,
+            elsewhere: Vec::new(),
+            security: SecurityModel::Forwarded,
+            forwarding: Forwarding { use_remote_address: true, trusted_hops: 0 },
+            path: PathPolicy { merge_slashes: false, reject_escaped_slashes: false },
+            strip_matching_port: false,
+            underscores: UnderscorePolicy::Allow,
+            limits: HttpLimits::default(),
+            server_name: None,
+            keep_request_id: false,
+            http10: false,
+            allow_chunked_length: false,
+            proper_case: false,
+            suppress_envoy_headers: false,
+            client_cert: ClientCertHeader::Sanitize,
+            addresses: None,
+            error_responses: Vec::new(),
+            refuse: None,
+            response_headers: HeaderEdits::default(),
+            access_log: None,
+        }
+    }
+}
+
+impl VirtualHost {
+    /// A host that serves these routes whether the request is secure or not.
+    pub fn new(source: Source, host: HostPattern, routes: Vec<Arc<Route>>) -> Self {
+        Self { source, host, insecure: InsecureAction::Route, redirect_unmatched: false, refuse: None, routes }
+    }
+}

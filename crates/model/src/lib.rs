@@ -1,0 +1,46 @@
+//! What the edge shall do, in no dialect.
+//!
+//! *In:* constructors called by the translators (and by the load-balancer model). *Out:* one [`Edge`], a plain value
+//! that compares, serialises and says for every part which object and field asked for it. The data plane compiles it;
+//! `check`, `explain` and the admin page print it.
+//!
+//! Nothing here knows a socket, a clock, a file, a cluster or the name of any configuration dialect. Constructors
+//! refuse what cannot work, so that whoever holds a value may rely on it.
+
+mod cluster;
+mod duration;
+mod edge;
+mod host;
+mod http_server;
+mod listener;
+mod regex;
+mod route;
+mod source;
+mod template;
+mod tls;
+
+pub use cluster::{
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, HealthCheck, HealthProbe, LimitSet, Limits, Priority,
+    TcpKeepalive, UpstreamProtocol,
+};
+pub use edge::{Edge, PortMap};
+pub use host::{HostPattern, HostPatternError};
+pub use http_server::{
+    AccessLog, AccessLogFormat, AddressRules, ClientCertDetails, ClientCertHeader, ErrorBody, ErrorResponse,
+    Forwarding, HttpLimits, HttpServer, InsecureAction, PathPolicy, Refusal, SecurityModel, UnderscorePolicy,
+    VirtualHost,
+};
+pub use listener::{Accepts, Chain, ChainTls, Listener, ProxyProtocol, SendProxyProtocol, Serve, TcpRoute, TcpTarget};
+pub use regex::{Pattern, PatternError};
+pub use route::{
+    Action, Cors, Forward, Fraction, HashKey, HeaderEdit, HeaderEdits, HeaderMatch, HostRewrite, Mirror, OriginMatch,
+    PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Respond, RetryOn, RetryPolicy, Route, RouteMatch,
+    Target, ValueMatch,
+};
+pub use source::{Fingerprint, Source};
+pub use template::{Operator, Segment, Template, TemplateError};
+pub use tls::{
+    Certificate, CertificateError, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, SecretKey, TlsClient,
+    TlsServer, TlsVersion,
+    Verify,
+};

@@ -1,0 +1,116 @@
+//! What happened: to a connection, and to one request on it. One record, read by access log, metrics and headers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Method, Version};
+use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
+
+/// A downstream connection, as far as it is known once its first request (or byte to relay) is there.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique in the process.
+    pub id: u64,
+    /// The TCP peer.
+    pub direct: SocketAddr,
+    /// Who the PROXY header says it is; else the TCP peer.
+    pub peer: SocketAddr,
+    /// Our end (or the destination that the PROXY header names).
+    pub local: SocketAddr,
+    /// The port that users wrote for the listener.
+    pub declared_port: u16,
+    /// TLS, when it was ended here.
+    pub tls: Option<Tls>,
+}
+
+/// What a TLS handshake agreed.
+#[derive(Debug)]
+pub struct Tls {
+    /// `TLSv1.3`.
+    pub version: &'static str,
+    /// OpenSSL's name of the suite, as access logs have it.
+    pub cipher: &'static str,
+    /// Name asked for, lower case.
+    pub server_name: Option<String>,
+    /// Certificates that the client showed (and that were verified), leaf first.
+    pub client_chain: Vec<CertificateDer<'static>>,
+    /// The leaf, read.
+    pub client: Option<ClientCertificate>,
+}
+
+/// What a client certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// RFC 2253 form, as Envoy prints it.
+    pub subject: String,
+    /// RFC 2253 form.
+    pub issuer: String,
+    /// Lower-case hex.
+    pub serial: String,
+    /// SHA-256 of the DER, lower-case hex.
+    pub sha256: String,
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// URIs.
+    pub uris: Vec<String>,
+}
+
+/// One request, from its head to the last byte of its response.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The connection it came on.
+    pub connection: Rc<Connection>,
+    /// Wall clock at the head's arrival.
+    pub started: SystemTime,
+    /// Monotonic clock at the head's arrival.
+    pub begun: Instant,
+    /// Method.
+    pub method: Method,
+    /// HTTP version of the request.
+    pub version: Version,
+    /// `https` or `http`, as believed.
+    pub scheme: &'static str,
+    /// Host, as sent.
+    pub authority: String,
+    /// Path and query as the client sent them.
+    pub original_path: String,
+    /// The client's address, as believed.
+    pub client: IpAddr,
+    /// `x-request-id`.
+    pub request_id: String,
+    /// Name of the route.
+    pub route: Option<Arc<str>>,
+    /// Name of the cluster.
+    pub cluster: Option<Arc<str>>,
+    /// Endpoint of the last attempt.
+    pub upstream: Option<SocketAddr>,
+    /// Our end of the connection to it.
+    pub upstream_local: Option<SocketAddr>,
+    /// Why its connection failed.
+    pub upstream_failure: Option<String>,
+    /// Time that the upstream took to its response head.
+    pub upstream_time: Option<std::time::Duration>,
+    /// From the head's arrival to the last byte of the request sent.
+    pub request_sent_after: Option<std::time::Duration>,
+    /// Status of the response; 0 when there was none.
+    pub status: u16,
+    /// Envoy's response flags (`UH`, `UF,URX`); empty = none.
+    pub flags: &'static str,
+    /// Envoy's response code details (`via_upstream`, `route_not_found`).
+    pub details: &'static str,
+    /// Bytes of request body received.
+    pub bytes_received: u64,
+    /// Bytes of response body sent.
+    pub bytes_sent: u64,
+    /// `grpc-status` of the trailers (or of a trailers-only head).
+    pub grpc_status: Option<u16>,
+    /// Request headers kept for the log: only those that its format asks for.
+    pub kept_request: HeaderMap,
+    /// Response headers kept for the log.
+    pub kept_response: HeaderMap,
+    /// Response trailers kept for the log.
+    pub kept_trailers: HeaderMap,
+}

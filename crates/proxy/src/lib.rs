@@ -1,0 +1,3 @@
+//! The data plane: sockets to sockets.
+
+mod exchange;

@@ -1,0 +1,494 @@
+//! `getambassador.io`: what Emissary-ingress reads, in the shape of v3alpha1. Older versions and annotation forms are
+//! brought into this shape by [`upgrade`](mod@upgrade) before they are read.
+//!
+//! Field names, types and defaults: Emissary's CRD schema (`getambassador.io/v3alpha1`). A field that is absent is
+//! `None`; defaults are the translator's business, because the Module may change them.
+
+mod upgrade;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use upgrade::upgrade;
+
+/// Names of the gateways an object is for; empty = `default`.
+pub type AmbassadorId = Vec<String>;
+
+/// `spec` of a Listener.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    pub ambassador_id: AmbassadorId,
+    pub port: Option<i64>,
+    /// HTTP, HTTPS, HTTPPROXY, HTTPSPROXY, TCP, TLS, UDP.
+    pub protocol: Option<String>,
+    #[serde(rename = "protocolStack")]
+    pub protocol_stack: Option<Vec<String>>,
+    /// XFP, SECURE, INSECURE.
+    #[serde(rename = "securityModel")]
+    pub security_model: Option<String>,
+    #[serde(rename = "statsPrefix")]
+    pub stats_prefix: Option<String>,
+    #[serde(rename = "l7Depth")]
+    pub l7_depth: Option<i64>,
+    #[serde(rename = "http2MaxConcurrentStreams")]
+    pub http2_max_concurrent_streams: Option<i64>,
+    #[serde(rename = "hostBinding")]
+    pub host_binding: Option<HostBinding>,
+    #[serde(alias = "bindAddress")]
+    pub bind_address: Option<String>,
+    /// Ours: networks whose PROXY headers are taken on a listener without PROXY in its stack, and the only ones on a
+    /// listener with it.
+    #[serde(rename = "proxyProtocolFrom")]
+    pub proxy_protocol_from: Vec<String>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `spec.hostBinding` of a Listener.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HostBinding {
+    pub namespace: Option<NamespaceBinding>,
+    pub selector: Option<Selector>,
+}
+
+/// `spec.hostBinding.namespace` of a Listener.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NamespaceBinding {
+    /// SELF, ALL (SELECTOR is not supported by anybody).
+    pub from: Option<String>,
+}
+
+/// A label selector.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Selector {
+    #[serde(rename = "matchLabels")]
+    pub match_labels: Option<BTreeMap<String, String>>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `spec` of a Host.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    #[serde(alias = "ambassadorId")]
+    pub ambassador_id: AmbassadorId,
+    pub hostname: Option<String>,
+    #[serde(rename = "mappingSelector")]
+    pub mapping_selector: Option<Selector>,
+    /// Deprecated spelling of `mappingSelector`.
+    pub selector: Option<Selector>,
+    #[serde(rename = "tlsSecret")]
+    pub tls_secret: Option<SecretReference>,
+    #[serde(rename = "tlsContext")]
+    pub tls_context: Option<NameReference>,
+    pub tls: Option<TlsConfig>,
+    #[serde(rename = "requestPolicy")]
+    pub request_policy: Option<RequestPolicy>,
+    #[serde(rename = "acmeProvider")]
+    pub acme_provider: Option<Value>,
+    /// Edge Stack: `authentication.mTLS {caSecret, certRequired}`.
+    pub authentication: Option<Authentication>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `{name, namespace}`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SecretReference {
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+}
+
+/// `{name}`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NameReference {
+    pub name: Option<String>,
+}
+
+/// `spec.requestPolicy` of a Host.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RequestPolicy {
+    pub insecure: Option<InsecurePolicy>,
+}
+
+/// `spec.requestPolicy.insecure` of a Host.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InsecurePolicy {
+    /// Redirect, Route, Reject.
+    pub action: Option<String>,
+    #[serde(rename = "additionalPort")]
+    pub additional_port: Option<i64>,
+}
+
+/// `spec.authentication` of an Edge Stack Host.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Authentication {
+    #[serde(rename = "mTLS", alias = "mtls")]
+    pub mtls: Option<EdgeStackMtls>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `spec.authentication.mTLS` of an Edge Stack Host.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EdgeStackMtls {
+    /// A name, or `{name, namespace}`.
+    #[serde(rename = "caSecret", alias = "ca_secret")]
+    pub ca_secret: Option<Value>,
+    #[serde(rename = "certRequired", alias = "cert_required")]
+    pub cert_required: Option<bool>,
+}
+
+/// TLS settings: all of a TLSContext's, and `spec.tls` of a Host (where both spellings occur).
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TlsConfig {
+    #[serde(alias = "certChainFile")]
+    pub cert_chain_file: Option<String>,
+    #[serde(alias = "privateKeyFile")]
+    pub private_key_file: Option<String>,
+    #[serde(alias = "caSecret")]
+    pub ca_secret: Option<String>,
+    #[serde(alias = "cacertChainFile")]
+    pub cacert_chain_file: Option<String>,
+    #[serde(alias = "crlSecret", alias = "v3CRLSecret")]
+    pub crl_secret: Option<String>,
+    #[serde(alias = "crlFile")]
+    pub crl_file: Option<String>,
+    #[serde(alias = "certRequired")]
+    pub cert_required: Option<bool>,
+    #[serde(alias = "alpnProtocols")]
+    pub alpn_protocols: Option<String>,
+    #[serde(alias = "minTLSVersion", alias = "minTlsVersion")]
+    pub min_tls_version: Option<String>,
+    #[serde(alias = "maxTLSVersion", alias = "maxTlsVersion")]
+    pub max_tls_version: Option<String>,
+    #[serde(alias = "cipherSuites")]
+    pub cipher_suites: Option<Vec<String>>,
+    #[serde(alias = "ecdhCurves")]
+    pub ecdh_curves: Option<Vec<String>>,
+    #[serde(alias = "redirectCleartextFrom")]
+    pub redirect_cleartext_from: Option<i64>,
+    pub sni: Option<String>,
+    /// Ours: names that an upstream's certificate must hold one of.
+    #[serde(alias = "verifySubjectAltNames")]
+    pub verify_subject_alt_names: Option<Vec<String>>,
+    /// Ours: check an upstream's certificate against the roots of the operating system.
+    #[serde(alias = "verifySystemRoots")]
+    pub verify_system_roots: Option<bool>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `spec` of a TLSContext.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TlsContext {
+    pub ambassador_id: AmbassadorId,
+    pub hosts: Vec<String>,
+    /// `name`, or `name.namespace`.
+    pub secret: Option<String>,
+    pub secret_namespacing: Option<bool>,
+    #[serde(flatten)]
+    pub tls: TlsConfig,
+}
+
+/// `spec` of a Module. Its `config` is free-form; [`ModuleConfig`] is what the one named `ambassador` means.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Module {
+    pub ambassador_id: AmbassadorId,
+    pub config: Value,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// KubernetesServiceResolver, KubernetesEndpointResolver.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Resolver {
+    /// Upstreams by DNS name.
+    KubernetesService(AmbassadorId),
+    /// Upstreams by endpoints.
+    KubernetesEndpoint(AmbassadorId),
+}
+
+/// `spec` of an AuthService, as far as is needed to refuse traffic when it cannot be honoured.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AuthService {
+    pub ambassador_id: AmbassadorId,
+    pub auth_service: Option<String>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `spec` of a Mapping.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Mapping {
+    pub ambassador_id: AmbassadorId,
+    pub prefix: Option<String>,
+    pub prefix_regex: Option<bool>,
+    pub prefix_exact: Option<bool>,
+    pub case_sensitive: Option<bool>,
+    pub service: Option<String>,
+    pub hostname: Option<String>,
+    pub host: Option<String>,
+    pub host_regex: Option<bool>,
+    pub method: Option<String>,
+    pub method_regex: Option<bool>,
+    pub headers: BTreeMap<String, String>,
+    pub regex_headers: BTreeMap<String, String>,
+    pub query_parameters: BTreeMap<String, String>,
+    pub regex_query_parameters: BTreeMap<String, String>,
+    pub precedence: Option<i64>,
+    pub weight: Option<i64>,
+    pub rewrite: Option<String>,
+    pub regex_rewrite: Option<RegexRewrite>,
+    pub host_redirect: Option<bool>,
+    pub path_redirect: Option<String>,
+    pub prefix_redirect: Option<String>,
+    pub regex_redirect: Option<RegexRewrite>,
+    pub redirect_response_code: Option<i64>,
+    pub host_rewrite: Option<String>,
+    pub auto_host_rewrite: Option<bool>,
+    pub add_request_headers: Option<BTreeMap<String, AddedHeader>>,
+    pub add_response_headers: Option<BTreeMap<String, AddedHeader>>,
+    pub remove_request_headers: Option<Vec<String>>,
+    pub remove_response_headers: Option<Vec<String>>,
+    pub add_linkerd_headers: Option<bool>,
+    pub bypass_auth: Option<bool>,
+    pub cors: Option<Cors>,
+    pub retry_policy: Option<RetryPolicy>,
+    pub circuit_breakers: Option<Value>,
+    pub load_balancer: Option<LoadBalancer>,
+    pub resolver: Option<String>,
+    pub timeout_ms: Option<i64>,
+    pub idle_timeout_ms: Option<i64>,
+    pub connect_timeout_ms: Option<i64>,
+    pub cluster_idle_timeout_ms: Option<i64>,
+    pub cluster_max_connection_lifetime_ms: Option<i64>,
+    pub grpc: Option<bool>,
+    pub allow_upgrade: Option<Vec<String>>,
+    pub use_websocket: Option<Value>,
+    pub dns_type: Option<String>,
+    pub respect_dns_ttl: Option<bool>,
+    pub enable_ipv4: Option<bool>,
+    pub enable_ipv6: Option<bool>,
+    pub health_checks: Option<Vec<HealthCheck>>,
+    pub priority: Option<String>,
+    pub shadow: Option<bool>,
+    pub keepalive: Option<Keepalive>,
+    pub labels: Option<Value>,
+    pub tls: Option<String>,
+    pub cluster_tag: Option<String>,
+    pub stats_name: Option<String>,
+    pub error_response_overrides: Option<Vec<ErrorResponseOverride>>,
+    pub bypass_error_response_overrides: Option<bool>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// `{pattern, substitution}`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RegexRewrite {
+    pub pattern: String,
+    pub substitution: String,
+}
+
+/// A header to add: `{value, append}`, or just the value.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum AddedHeader {
+    /// With options; `append` defaults to true.
+    Full {
+        value: String,
+        #[serde(default)]
+        append: Option<bool>,
+    },
+    /// The value alone.
+    Value(String),
+}
+
+/// `cors` of a Mapping or the Module.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Cors {
+    #[serde(deserialize_with = "upgrade::comma_list")]
+    pub origins: Option<Vec<String>>,
+    #[serde(deserialize_with = "upgrade::one_or_many")]
+    pub methods: Option<Vec<String>>,
+    #[serde(deserialize_with = "upgrade::one_or_many")]
+    pub headers: Option<Vec<String>>,
+    #[serde(deserialize_with = "upgrade::one_or_many")]
+    pub exposed_headers: Option<Vec<String>>,
+    pub credentials: Option<bool>,
+    /// A string in the schema; numbers are met.
+    pub max_age: Option<Value>,
+}
+
+/// `retry_policy`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RetryPolicy {
+    pub retry_on: Option<String>,
+    pub num_retries: Option<i64>,
+    /// `1.5s`.
+    pub per_try_timeout: Option<String>,
+    /// For `retriable-status-codes`.
+    pub retriable_status_codes: Option<Vec<i64>>,
+}
+
+/// `load_balancer`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancer {
+    pub policy: Option<String>,
+    pub cookie: Option<LoadBalancerCookie>,
+    pub header: Option<String>,
+    pub source_ip: Option<bool>,
+}
+
+/// `load_balancer.cookie`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancerCookie {
+    pub name: Option<String>,
+    pub path: Option<String>,
+    pub ttl: Option<String>,
+}
+
+/// One of `circuit_breakers`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CircuitBreaker {
+    pub priority: Option<String>,
+    pub max_connections: Option<i64>,
+    pub max_pending_requests: Option<i64>,
+    pub max_requests: Option<i64>,
+    pub max_retries: Option<i64>,
+}
+
+/// `keepalive`. The Module spells `idle_time` as `time` too.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Keepalive {
+    pub probes: Option<i64>,
+    #[serde(alias = "time")]
+    pub idle_time: Option<i64>,
+    pub interval: Option<i64>,
+}
+
+/// One of `health_checks`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HealthCheck {
+    pub timeout: Option<String>,
+    pub interval: Option<String>,
+    pub unhealthy_threshold: Option<i64>,
+    pub healthy_threshold: Option<i64>,
+    pub health_check: Option<HealthCheckKind>,
+}
+
+/// `health_checks[].health_check`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HealthCheckKind {
+    pub http: Option<HttpHealthCheck>,
+    pub grpc: Option<GrpcHealthCheck>,
+}
+
+/// `health_checks[].health_check.http`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HttpHealthCheck {
+    pub path: Option<String>,
+    pub hostname: Option<String>,
+    pub add_request_headers: Option<BTreeMap<String, AddedHeader>>,
+    pub remove_request_headers: Option<Vec<String>>,
+    pub expected_statuses: Option<Vec<StatusRange>>,
+}
+
+/// Inclusive.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StatusRange {
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+}
+
+/// `health_checks[].health_check.grpc`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct GrpcHealthCheck {
+    pub upstream_name: Option<String>,
+    pub authority: Option<String>,
+}
+
+/// One of `error_response_overrides`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ErrorResponseOverride {
+    pub on_status_code: Option<i64>,
+    pub body: ErrorResponseBody,
+}
+
+/// `error_response_overrides[].body`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ErrorResponseBody {
+    pub text_format: Option<String>,
+    pub json_format: Option<BTreeMap<String, Value>>,
+    pub text_format_source: Option<TextFormatSource>,
+    pub content_type: Option<String>,
+}
+
+/// `{filename}`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TextFormatSource {
+    pub filename: Option<String>,
+}
+
+/// `spec` of a TCPMapping.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TcpMapping {
+    pub ambassador_id: AmbassadorId,
+    pub port: Option<i64>,
+    pub host: Option<String>,
+    pub address: Option<String>,
+    pub service: Option<String>,
+    pub resolver: Option<String>,
+    pub tls: Option<String>,
+    pub weight: Option<i64>,
+    pub cluster_tag: Option<String>,
+    pub enable_ipv4: Option<bool>,
+    pub enable_ipv6: Option<bool>,
+    pub circuit_breakers: Option<Value>,
+    /// A string in the schema; numbers are met.
+    pub idle_timeout_ms: Option<Value>,
+    pub stats_name: Option<String>,
+    /// Ours: relay the TLS bytes as they are, choosing by `host` alone. Neither certificate nor Host is needed.
+    #[serde(alias = "tlsPassthrough")]
+    pub tls_passthrough: Option<bool>,
+    /// Ours: PROXY header sent upstream, `v1` or `v2`.
+    #[serde(alias = "proxyProtocol")]
+    pub proxy_protocol: Option<String>,
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}

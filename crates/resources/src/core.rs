@@ -1,0 +1,117 @@
+//! Kubernetes' own kinds, as far as the gateway reads them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// `spec` of a Service.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Service {
+    /// ClusterIP, NodePort, LoadBalancer, ExternalName.
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+    pub external_name: Option<String>,
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<String>,
+    pub ports: Vec<ServicePort>,
+    pub selector: Option<BTreeMap<String, String>>,
+}
+
+/// One of `spec.ports` of a Service.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServicePort {
+    pub name: Option<String>,
+    pub port: i64,
+    pub protocol: Option<String>,
+    pub target_port: Option<IntOrString>,
+    pub node_port: Option<i64>,
+    pub app_protocol: Option<String>,
+}
+
+/// A port by number or by name.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum IntOrString {
+    /// By number.
+    Int(i64),
+    /// By name.
+    String(String),
+}
+
+/// An EndpointSlice (`discovery.k8s.io/v1`).
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EndpointSlice {
+    /// Name of the Service, from the label `kubernetes.io/service-name`.
+    #[serde(skip)]
+    pub service: String,
+    pub address_type: Option<String>,
+    pub endpoints: Vec<SliceEndpoint>,
+    pub ports: Vec<SlicePort>,
+}
+
+/// One of `endpoints` of an EndpointSlice.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SliceEndpoint {
+    pub addresses: Vec<String>,
+    pub conditions: SliceConditions,
+}
+
+/// `conditions` of an endpoint; unknown (none) counts as ready (API documentation of EndpointConditions).
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SliceConditions {
+    pub ready: Option<bool>,
+    pub serving: Option<bool>,
+    pub terminating: Option<bool>,
+}
+
+/// One of `ports` of an EndpointSlice.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SlicePort {
+    pub name: Option<String>,
+    pub port: Option<i64>,
+    pub protocol: Option<String>,
+}
+
+/// The older Endpoints.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Endpoints {
+    pub subsets: Vec<EndpointSubset>,
+}
+
+/// One of `subsets` of an Endpoints.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EndpointSubset {
+    pub addresses: Vec<EndpointAddress>,
+    pub ports: Vec<SlicePort>,
+}
+
+/// One of `addresses` of a subset.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EndpointAddress {
+    pub ip: String,
+}
+
+/// A Secret, decoded. Its values can be read and compared, never printed.
+#[derive(Clone, PartialEq, Default)]
+pub struct Secret {
+    /// `kubernetes.io/tls`, `Opaque`, …
+    pub type_: String,
+    /// `data` (base64 decoded) and `stringData`.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}, keys {:?})", self.type_, self.data.keys().collect::<Vec<_>>())
+    }
+}
