@@ -1,1 +1,67 @@
-fn main() {}
+//! Developer commands, the one place for them: CI calls the same.
+//!
+//! `cargo xtask test` is everything that must pass before a change lands; the others are parts of it or are too slow or
+//! too noisy to be part of it (load, fuzzing).
+
+mod bench;
+mod fuzz;
+mod lint;
+mod step;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::step::{Steps, cargo};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of Plenipo")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must pass: lints, documentation, all tests, fuzz corpora.
+    Test,
+    /// Formatting, clippy, dependencies and the arrows between crates, rustdoc.
+    Lint,
+    /// The tests that drive the real binary with real clients.
+    E2e,
+    /// Load against Envoy, HAProxy and nginx, side by side; writes docs/performance.md.
+    Bench(bench::Options),
+    /// Fuzzes one target, or each in turn.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    std::env::set_current_dir(step::root())?;
+    match arguments.command {
+        Command::Test => test(),
+        Command::Lint => {
+            let mut steps = Steps::default();
+            lint::run(&mut steps);
+            steps.finish()
+        }
+        Command::E2e => {
+            tools::ensure(tools::TESTS)?;
+            let mut steps = Steps::default();
+            steps.run("e2e", &mut cargo(&["test", "--package", "plenipo", "--test", "*"]));
+            steps.finish()
+        }
+        Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+    }
+}
+
+/// A step that fails does not stop the ones behind it: one run shows all there is to mend.
+fn test() -> Result<()> {
+    tools::ensure(tools::TESTS)?;
+    let mut steps = Steps::default();
+    lint::run(&mut steps);
+    steps.run("tests", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
+    fuzz::replay(&mut steps);
+    steps.finish()
+}

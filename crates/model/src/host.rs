@@ -50,7 +50,9 @@ impl HostPattern {
             [] => Err(HostPatternError::Empty),
             b"*" => Ok(Self::Any),
             [b'*', rest @ ..] if !rest.contains(&b'*') => Ok(Self::Suffix(lower[1..].to_owned())),
-            [rest @ .., b'*'] if !rest.contains(&b'*') => Ok(Self::Prefix(lower[..lower.len() - 1].to_owned())),
+            [rest @ .., b'*'] if !rest.contains(&b'*') => {
+                Ok(Self::Prefix(lower[..lower.len() - 1].to_owned()))
+            }
             bytes if bytes.contains(&b'*') => Err(HostPatternError::Star(text.to_owned())),
             _ => Ok(Self::Exact(lower)),
         }
@@ -83,7 +85,9 @@ impl HostPattern {
     #[must_use]
     pub fn without_port(&self) -> Self {
         let strip = |text: &str| match text.rsplit_once(':') {
-            Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name.to_owned(),
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                name.to_owned()
+            }
             _ => text.to_owned(),
         };
         match self {

@@ -19,9 +19,11 @@ pub struct HttpServer {
     pub source: Source,
     /// In the order of their patterns' precedence; no two have the same pattern.
     pub hosts: Vec<VirtualHost>,
-    /// Names that other chains of this listener serve: on a TLS connection made for one name, a request for one of these
-    /// is answered 421 (RFC 9110 §15.5.20), so that the client opens the right connection, instead of 404.
-    pub elsewhere: Vec<HostPattern>,
+    /// Names that the listener's TLS chains serve (this one's too), in the order of their precedence; shared by them all.
+    /// On a TLS connection made for one name, a request whose best match here is not among `hosts` is answered 421 (RFC
+    /// 9110 §15.5.20): the client opens the right connection, and no request gets past another name's client
+    /// certificates through the chain of `*`. Empty on clear text.
+    pub elsewhere: Arc<[HostPattern]>,
     /// How a request is judged secure.
     pub security: SecurityModel,
     /// Who is believed about the client's address and scheme.
@@ -271,7 +273,7 @@ impl HttpServer {
         Self {
             source,
             hosts,
-            elsewhere: Vec::new(),
+            elsewhere: Arc::from([]),
             security: SecurityModel::Forwarded,
             forwarding: Forwarding { use_remote_address: true, trusted_hops: 0 },
             path: PathPolicy { merge_slashes: false, reject_escaped_slashes: false },
@@ -297,6 +299,13 @@ impl HttpServer {
 impl VirtualHost {
     /// A host that serves these routes whether the request is secure or not.
     pub fn new(source: Source, host: HostPattern, routes: Vec<Arc<Route>>) -> Self {
-        Self { source, host, insecure: InsecureAction::Route, redirect_unmatched: false, refuse: None, routes }
+        Self {
+            source,
+            host,
+            insecure: InsecureAction::Route,
+            redirect_unmatched: false,
+            refuse: None,
+            routes,
+        }
     }
 }

@@ -20,8 +20,8 @@ mod template;
 mod tls;
 
 pub use cluster::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, HealthCheck, HealthProbe, LimitSet, Limits, Priority,
-    TcpKeepalive, UpstreamProtocol,
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, HealthCheck, HealthProbe, LimitSet,
+    Limits, Priority, TcpKeepalive, UpstreamProtocol,
 };
 pub use edge::{Edge, PortMap};
 pub use host::{HostPattern, HostPatternError};
@@ -30,17 +30,18 @@ pub use http_server::{
     Forwarding, HttpLimits, HttpServer, InsecureAction, PathPolicy, Refusal, SecurityModel, UnderscorePolicy,
     VirtualHost,
 };
-pub use listener::{Accepts, Chain, ChainTls, Listener, ProxyProtocol, SendProxyProtocol, Serve, TcpRoute, TcpTarget};
+pub use listener::{
+    Accepts, Chain, ChainTls, Listener, ProxyProtocol, SendProxyProtocol, Serve, TcpRoute, TcpTarget,
+};
 pub use regex::{Pattern, PatternError};
 pub use route::{
-    Action, Cors, Forward, Fraction, HashKey, HeaderEdit, HeaderEdits, HeaderMatch, HostRewrite, Mirror, OriginMatch,
-    PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Respond, RetryOn, RetryPolicy, Route, RouteMatch,
-    Target, ValueMatch,
+    Action, Cors, Forward, Fraction, HashKey, HeaderEdit, HeaderEdits, HeaderMatch, HostRewrite, Mirror,
+    OriginMatch, PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Respond, RetryOn, RetryPolicy,
+    Route, RouteMatch, Target, ValueMatch,
 };
 pub use source::{Fingerprint, Source};
 pub use template::{Operator, Segment, Template, TemplateError};
 pub use tls::{
-    Certificate, CertificateError, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, SecretKey, TlsClient,
-    TlsServer, TlsVersion,
-    Verify,
+    Certificate, CertificateError, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, SecretKey,
+    TlsClient, TlsServer, TlsVersion, Verify,
 };

@@ -34,11 +34,12 @@ impl Pattern {
     /// When the text is not an expression or is too large; the message names the place.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         let compile = |pattern: &str| {
-            regex::RegexBuilder::new(pattern).size_limit(Self::MAX_COMPILED_BYTES).build().map_err(|error| match error
-            {
-                regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-                other => {
-                    PatternError::Syntax(other.to_string().lines().last().unwrap_or_default().trim().to_owned())
+            regex::RegexBuilder::new(pattern).size_limit(Self::MAX_COMPILED_BYTES).build().map_err(|error| {
+                match error {
+                    regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+                    other => PatternError::Syntax(
+                        other.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+                    ),
                 }
             })
         };

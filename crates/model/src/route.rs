@@ -434,7 +434,8 @@ impl Route {
     /// A route for a path with nothing but its action set.
     pub fn new(name: &str, source: Source, path: PathMatch, action: Action) -> Self {
         let pattern = path.text().into();
-        let matches = RouteMatch { path, host: None, method: None, headers: vec![], query: vec![], fraction: None };
+        let matches =
+            RouteMatch { path, host: None, method: None, headers: vec![], query: vec![], fraction: None };
         Self {
             name: name.into(),
             source,

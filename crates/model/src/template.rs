@@ -73,6 +73,7 @@ pub enum Operator {
     Hostname,
     ConnectionId,
     GrpcStatus,
+    GrpcStatusNumber,
 }
 
 /// Why a text is not a template.
@@ -152,7 +153,8 @@ fn operator(after: &str, position: usize) -> Result<(Operator, Option<usize>, &s
     let mut argument = None;
     if let Some(inside) = rest.strip_prefix('(') {
         // The argument of START_TIME holds percent signs itself, so it ends at the bracket, not at the next '%'.
-        let end = inside.find(')').ok_or(TemplateError::Argument(name.to_owned(), "has no closing bracket"))?;
+        let end =
+            inside.find(')').ok_or(TemplateError::Argument(name.to_owned(), "has no closing bracket"))?;
         argument = Some(&inside[..end]);
         rest = &inside[end + 1..];
     }
@@ -222,7 +224,8 @@ fn named(name: &str, argument: Option<&str>) -> Result<Operator, TemplateError> 
         "ROUTE_NAME" => O::RouteName,
         "HOSTNAME" => O::Hostname,
         "CONNECTION_ID" => O::ConnectionId,
-        "GRPC_STATUS" | "GRPC_STATUS_NUMBER" => O::GrpcStatus,
+        "GRPC_STATUS" => O::GrpcStatus,
+        "GRPC_STATUS_NUMBER" => O::GrpcStatusNumber,
         _ => return Err(TemplateError::Unknown(name.to_owned())),
     })
 }
@@ -251,7 +254,8 @@ mod tests {
 
     #[test]
     fn operators_and_literals() {
-        let template = Template::parse("a %REQ(X-Foo?:Authority):10% 100%% %START_TIME(%Y-%m)%").expect("valid");
+        let template =
+            Template::parse("a %REQ(X-Foo?:Authority):10% 100%% %START_TIME(%Y-%m)%").expect("valid");
         assert_eq!(
             template.segments(),
             [

@@ -118,7 +118,9 @@ pub enum CertificateError {
     #[error("the {0} is not valid PEM or DER: {1}")]
     Malformed(&'static str, String),
     /// A key of a type that the TLS stack cannot use.
-    #[error("the private key is of a type that cannot be used (RSA 2048–8192, ECDSA P-256/P-384/P-521, Ed25519 can)")]
+    #[error(
+        "the private key is of a type that cannot be used (RSA 2048–8192, ECDSA P-256/P-384/P-521, Ed25519 can)"
+    )]
     UnsupportedKey,
     /// Key and certificate do not belong together.
     #[error("the private key does not belong to the certificate")]
@@ -145,7 +147,8 @@ impl Certificate {
             rustls_pki_types::pem::Error::NoItemsFound => CertificateError::Missing("PRIVATE KEY"),
             other => CertificateError::Malformed("private key", other.to_string()),
         })?;
-        let signer = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| CertificateError::UnsupportedKey)?;
+        let signer =
+            aws_lc_rs::sign::any_supported_type(&key).map_err(|_| CertificateError::UnsupportedKey)?;
         match rustls::sign::CertifiedKey::new(chain.clone(), signer).keys_match() {
             Ok(()) => {}
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {

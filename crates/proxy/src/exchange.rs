@@ -114,3 +114,37 @@ pub struct Exchange {
     /// Response trailers kept for the log.
     pub kept_trailers: HeaderMap,
 }
+
+impl Exchange {
+    /// Something begins on a connection; everything else becomes known as it goes on.
+    pub(crate) fn begin(connection: &Rc<Connection>) -> Self {
+        Self {
+            connection: Rc::clone(connection),
+            started: SystemTime::now(),
+            begun: Instant::now(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            scheme: if connection.tls.is_some() { "https" } else { "http" },
+            authority: String::new(),
+            original_path: String::new(),
+            client: connection.peer.ip(),
+            request_id: String::new(),
+            route: None,
+            cluster: None,
+            upstream: None,
+            upstream_local: None,
+            upstream_failure: None,
+            upstream_time: None,
+            request_sent_after: None,
+            status: 0,
+            flags: "",
+            details: "",
+            bytes_received: 0,
+            bytes_sent: 0,
+            grpc_status: None,
+            kept_request: HeaderMap::new(),
+            kept_response: HeaderMap::new(),
+            kept_trailers: HeaderMap::new(),
+        }
+    }
+}

@@ -1,3 +1,36 @@
 //! The data plane: sockets to sockets.
+//!
+//! *In:* a [`Snapshot`], compiled from the model's `Edge`. *Out:* traffic, and [`Measurements`]. Called by the binary (and
+//! by tests), read by the admin. It never sees a configuration dialect, a file or a cluster: what it is not told by the
+//! model it does not do.
 
-mod exchange;
+pub mod access_log;
+mod body;
+pub mod client_certificate;
+mod conn;
+pub mod exchange;
+pub mod explain;
+mod failure;
+pub mod framing;
+pub mod headers;
+mod io;
+mod listen;
+pub mod metrics;
+pub mod proxy_protocol;
+mod random;
+pub mod render;
+pub mod request;
+#[cfg(test)]
+mod sample;
+mod serve;
+pub mod snapshot;
+pub mod sniff;
+mod start;
+mod tcp;
+mod upstream;
+mod worker;
+pub mod xfcc;
+
+pub use metrics::Measurements;
+pub use snapshot::Snapshot;
+pub use start::{Handle, Proxy, Settings};

@@ -1,5 +1,7 @@
 //! Kubernetes' own kinds, as far as the gateway reads them.
 
+#![allow(missing_docs, reason = "the fields are those of the Kubernetes API, and described there")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -10,12 +10,16 @@
 
 pub mod ambassador;
 pub mod core;
+mod decode;
+mod document;
 mod object;
 mod problem;
 mod report;
 mod set;
 
-pub use object::{Decoded, Meta, Object, ObjectId, Origin, View, decode, documents};
+pub use decode::decode;
+pub use document::{Document, SyntaxError, documents};
+pub use object::{Decoded, Meta, Object, ObjectId, Origin, View};
 pub use problem::{Code, Problem, Severity};
 pub use report::{Report, State, Verdict};
 pub use set::{Set, SetBuilder};

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::problem::{Code, Problem, Severity};
 use crate::{ambassador, core};
@@ -135,7 +134,14 @@ pub struct Decoded {
 
 impl Object {
     /// A problem of this object.
-    pub fn problem(&self, severity: Severity, code: Code, field: &str, message: String, fix: &str) -> Problem {
+    pub fn problem(
+        &self,
+        severity: Severity,
+        code: Code,
+        field: &str,
+        message: String,
+        fix: &str,
+    ) -> Problem {
         Problem {
             severity,
             code,

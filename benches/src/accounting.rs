@@ -1,0 +1,66 @@
+//! What a process tree has used, from /proc.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Clock ticks a second in /proc; fixed by the kernel's interface (USER_HZ) on every architecture we build for.
+const TICKS: u64 = 100;
+
+/// User and system time of this process and all below it.
+///
+/// # Errors
+/// When the process is gone.
+pub(crate) fn cpu_time(root: u32) -> Result<Duration> {
+    let mut ticks = 0;
+    for process in tree(root)? {
+        // Fields 14 and 15 of proc(5), counted from behind the command's closing parenthesis.
+        let fields = stat(process)?;
+        let field =
+            |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+        ticks += field(11) + field(12);
+    }
+    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Proportional set size of this process and all below it, in KiB.
+///
+/// # Errors
+/// When the process is gone.
+pub(crate) fn memory(root: u32) -> Result<u64> {
+    let mut kibibytes = 0;
+    for process in tree(root)? {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss line")?;
+        kibibytes += line.trim().trim_end_matches(" kB").parse::<u64>()?;
+    }
+    Ok(kibibytes)
+}
+
+fn tree(root: u32) -> Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process that ended in between has no parent to count for.
+        let Ok(fields) = stat(process) else { continue };
+        parents
+            .extend(fields.get(1).and_then(|text| text.parse::<u32>().ok()).map(|parent| (process, parent)));
+    }
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(&process) = tree.get(next) {
+        tree.extend(parents.iter().filter(|(_, parent)| *parent == process).map(|(child, _)| *child));
+        next += 1;
+    }
+    Ok(tree)
+}
+
+/// Fields of /proc/PID/stat from the state on: the command before it may contain spaces.
+fn stat(process: u32) -> Result<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
+    let (_, fields) = text.rsplit_once(')').context("unexpected /proc/PID/stat")?;
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
+}

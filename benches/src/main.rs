@@ -1,0 +1,96 @@
+//! Load against Envoy, HAProxy, nginx and Plenipo, side by side.
+//!
+//! *In:* the programs, made by `cargo xtask bench` or installed from Debian and PyPI. *Out:* `benches/results.json` and the
+//! tables of `docs/performance.md`. The proxy under test has core 0 and one worker; load and upstream share core 1.
+//! Proxies take turns within each round and the order is reversed every other round, so that a busy machine slows all of
+//! them alike; what is compared is the ratio within a round.
+
+mod accounting;
+mod generator;
+mod idle;
+mod load;
+mod material;
+mod peer;
+mod report;
+mod responder;
+mod results;
+mod rounds;
+mod routes;
+mod scenario;
+mod setup;
+mod summary;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+
+use crate::peer::Peer;
+use crate::scenario::Scenario;
+
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Scenarios; all when none is named.
+    #[arg(value_enum)]
+    scenarios: Vec<Scenario>,
+    #[command(flatten)]
+    effort: Effort,
+    /// What this program runs beside itself.
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// How thoroughly to measure.
+#[derive(clap::Args, Clone, Debug)]
+struct Effort {
+    /// Rounds; at least four give a useful range.
+    #[arg(long, default_value_t = 4)]
+    rounds: usize,
+    /// Seconds of load per proxy and round.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Proxies to compare.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Peer::ALL)]
+    peers: Vec<Peer>,
+    /// Prints the results and leaves benches/results.json and docs/performance.md as they are.
+    #[arg(long)]
+    dry: bool,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Answers every request with the same bytes.
+    #[command(hide = true)]
+    Respond(responder::Options),
+    /// Makes the load that wrk and h2load cannot make.
+    #[command(hide = true)]
+    Load(generator::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.part {
+        Some(Part::Respond(options)) => responder::run(&options),
+        Some(Part::Load(options)) => generator::run(options),
+        None => compare(&arguments.scenarios, &arguments.effort),
+    }
+}
+
+fn compare(chosen: &[Scenario], effort: &Effort) -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(cores >= 2, "two cores are needed: one for the proxy, one for load and upstream");
+    let chosen = if chosen.is_empty() { Scenario::all() } else { chosen.to_vec() };
+    peer::ensure_installed(&effort.peers)?;
+    let mut results = results::Results::load()?;
+    for scenario in chosen {
+        println!("\n{}: {}", scenario.name(), scenario.title());
+        let measured = scenario.measure(effort)?;
+        println!("{}", report::one(scenario, &measured));
+        results.insert(scenario, measured, effort);
+        // After each, so that a long run that is broken off has not been for nothing.
+        if !effort.dry {
+            results.save()?;
+            report::write(&results)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The proxies: what each is told, and how it is started.
+
+mod envoy;
+mod haproxy;
+mod nginx;
+mod plenipo;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use plenipo_testkit::Process;
+
+use crate::load::ourselves;
+use crate::setup::{Back, Setup};
+
+/// A proxy.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub(crate) enum Peer {
+    /// Ours.
+    Plenipo,
+    /// From PyPI, with BoringSSL.
+    Envoy,
+    /// From Debian, with OpenSSL.
+    Haproxy,
+    /// From Debian, with OpenSSL.
+    Nginx,
+}
+
+/// How long a proxy may take to serve.
+const START: Duration = Duration::from_secs(60);
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
+    }
+}
+
+impl Peer {
+    /// All of them, ours first.
+    pub(crate) const ALL: [Self; 4] = [Self::Plenipo, Self::Envoy, Self::Haproxy, Self::Nginx];
+
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Plenipo => root().join("target/bench-peer/plenipo"),
+            Self::Envoy => envoy::program(),
+            Self::Haproxy => "haproxy".into(),
+            Self::Nginx => "nginx".into(),
+        }
+    }
+
+    /// What it says about its version, on one line.
+    ///
+    /// # Errors
+    /// When it cannot be started; the message names it.
+    pub(crate) fn version(self) -> Result<String> {
+        let argument = match self {
+            Self::Plenipo => "version",
+            Self::Envoy => "--version",
+            Self::Haproxy | Self::Nginx => "-v",
+        };
+        let program = self.program();
+        let output = Command::new(&program).arg(argument).output();
+        let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+        // nginx says it on standard error.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        // The first word that looks like one: each says it in a sentence of its own.
+        let mut words = text.split([' ', '/', '\n', '\t']);
+        let is_version =
+            |word: &&str| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.');
+        Ok(words.find(is_version).context("no version in what it says")?.to_owned())
+    }
+
+    /// Starts it on core 0 with one worker and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// When it ends instead; the message has what it printed.
+    pub(crate) fn start(self, setup: &Setup) -> Result<Running> {
+        std::fs::create_dir_all(&setup.folder)?;
+        let arguments = self.configure(setup)?;
+        let process = self.launch(&arguments)?;
+        let mut running = Running { peer: self, process, arguments };
+        running.wait_for(&|| TcpStream::connect(setup.address()).is_ok())?;
+        Ok(running)
+    }
+
+    /// Writes its configuration and gives the arguments that name it.
+    fn configure(self, setup: &Setup) -> Result<Vec<String>> {
+        match self {
+            Self::Plenipo => plenipo::configure(setup),
+            Self::Envoy => envoy::configure(setup),
+            Self::Haproxy => haproxy::configure(setup),
+            Self::Nginx => nginx::configure(setup),
+        }
+    }
+
+    fn launch(self, arguments: &[String]) -> Result<Process> {
+        Process::start(Command::new("taskset").args(["--cpu-list", "0"]).arg(self.program()).args(arguments))
+    }
+}
+
+/// A proxy that serves.
+pub(crate) struct Running {
+    peer: Peer,
+    process: Process,
+    arguments: Vec<String>,
+}
+
+impl Running {
+    /// Its process; there may be others below it.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until this holds, asking every half millisecond, and gives how long it took.
+    ///
+    /// # Errors
+    /// When the proxy ends or a minute passes.
+    pub(crate) fn wait_for(&mut self, holds: &dyn Fn() -> bool) -> Result<Duration> {
+        let start = Instant::now();
+        while !holds() {
+            if let Some(status) = self.process.ended()? {
+                bail!("{} ended ({status}): {}", self.peer, self.process.output());
+            }
+            ensure!(start.elapsed() < START, "{} does not serve: {}", self.peer, self.process.output());
+            thread::sleep(Duration::from_micros(500));
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Adds a route to a configuration with routes and tells the proxy, the way its operators do.
+    ///
+    /// # Errors
+    /// When files cannot be written or the proxy cannot be told.
+    pub(crate) fn add_route(&mut self, setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+        match self.peer {
+            Peer::Plenipo => plenipo::add_route(setup, host, prefix),
+            Peer::Envoy => envoy::add_route(setup, host, prefix),
+            Peer::Haproxy => {
+                haproxy::add_route(setup, host, prefix)?;
+                // A new process takes over the listeners; the old one ends by itself.
+                let old = self.id().to_string();
+                let arguments = [self.arguments.clone(), vec!["-sf".into(), old]].concat();
+                let old = std::mem::replace(&mut self.process, self.peer.launch(&arguments)?);
+                reap(old);
+                Ok(())
+            }
+            Peer::Nginx => {
+                nginx::add_route(setup, host, prefix)?;
+                self.process.signal("HUP")
+            }
+        }
+    }
+}
+
+/// Lets a process that was told to end do so in its own time.
+fn reap(mut process: Process) {
+    thread::spawn(move || {
+        let start = Instant::now();
+        while start.elapsed() < START && matches!(process.ended(), Ok(None)) {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+}
+
+/// An upstream on core 1; killed when dropped.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn start_upstream(setup: &Setup) -> Result<Process> {
+    let mut command = ourselves(1)?;
+    command.args(["respond", "--listen", &setup.upstream.to_string()]);
+    match setup.back {
+        Back::Clear => {}
+        Back::Relay => drop(command.arg("--relay")),
+        Back::MutualTls => drop(command.args(["--mutual-tls", &setup.material.file("")])),
+    }
+    let process = Process::start(&mut command)?;
+    let start = Instant::now();
+    while TcpStream::connect(setup.upstream).is_err() {
+        ensure!(start.elapsed() < START, "the upstream does not serve: {}", process.output());
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(process)
+}
+
+/// The status of a GET in clear text, 0 when there is none.
+pub(crate) fn status(setup: &Setup, host: &str, path: &str) -> u16 {
+    let ask = || -> std::io::Result<u16> {
+        let mut stream = TcpStream::connect(setup.address())?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        let status = answer.get(9..).and_then(|digits| std::str::from_utf8(digits).ok());
+        Ok(status.and_then(|digits| digits.parse().ok()).unwrap_or_default())
+    };
+    ask().unwrap_or_default()
+}
+
+/// Makes sure that all these can be started; fetches Envoy where it is missing.
+///
+/// # Errors
+/// When one cannot; the message names it.
+pub(crate) fn ensure_installed(peers: &[Peer]) -> Result<()> {
+    for peer in peers {
+        if *peer == Peer::Envoy {
+            envoy::ensure_installed()?;
+        }
+        println!("{peer}: {}", peer.version()?);
+    }
+    Ok(())
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches is a folder of the workspace")
+}

@@ -1,0 +1,233 @@
+//! The wiring: the source says what there is, the translation what it means, the proxy serves it, the admin page tells.
+//!
+//! Everything here runs on the control thread. [`Control::apply`] is the only place that publishes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use plenipo_admin::{LogLevel, Published, Server, State};
+use plenipo_model::{Edge, Source};
+use plenipo_proxy::{Proxy, Snapshot};
+use plenipo_resources::{Problem, Report, Set, Severity};
+use plenipo_translate::LastGood;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::exit::{Ending, Exit};
+use crate::reading;
+use crate::settings::{Reading, Settings};
+use crate::signals::{Request, Signals};
+
+/// The runtime of the control thread.
+///
+/// # Errors
+/// When the kernel gives no event queue.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+/// Serves until a signal ends it. `ready` runs once, after the first configuration was published.
+///
+/// # Errors
+/// When the directory cannot be read, no thread can be started, or not one listener can be bound at the start.
+pub(crate) async fn serve(
+    settings: Settings,
+    admin: Server,
+    log_level: LogLevel,
+    ready: impl AsyncFnOnce(&Edge) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let (mut sets, following) =
+        plenipo_source::follow(&settings.directory).map_err(|error| Ending::unreadable(error.to_string()))?;
+    let proxy = Proxy::start(settings.proxy.clone()).context("the data threads cannot be started")?;
+    let (published, watched) = watch::channel(None);
+    let state = State {
+        identity: settings.identity.clone(),
+        published: watched,
+        proxy: proxy.handle(),
+        log_level,
+        token: settings.token.clone(),
+        started: (Instant::now(), SystemTime::now()),
+    };
+    tokio::spawn(admin.serve(state));
+    let mut control = Control::new(settings.reading, proxy, published);
+
+    let first = sets.borrow_and_update().clone();
+    control.apply(&first).await;
+    control.check_start()?;
+    ready(&control.edge).await?;
+    loop {
+        tokio::select! {
+            changed = sets.changed() => {
+                changed.context("the directory is no longer followed")?;
+                let set = sets.borrow_and_update().clone();
+                control.apply(&set).await;
+            }
+            request = signals.next() => match request {
+                Request::Reload => {
+                    tracing::info!("SIGHUP: reading everything again");
+                    following.rescan();
+                    // Files that objects name (certificates on a volume) change without the set changing.
+                    let set = sets.borrow().clone();
+                    control.apply(&set).await;
+                }
+                Request::Stop => return Ok(control.stop(signals).await),
+            },
+        }
+    }
+}
+
+/// What must be remembered from one change to the next.
+struct Control {
+    reading: Reading,
+    last_good: LastGood,
+    proxy: Proxy,
+    /// What was published last; empty before the first time.
+    edge: Arc<Edge>,
+    snapshot: Option<Arc<Snapshot>>,
+    published: watch::Sender<Option<Arc<Published>>>,
+}
+
+impl Control {
+    fn new(reading: Reading, proxy: Proxy, published: watch::Sender<Option<Arc<Published>>>) -> Self {
+        let edge = Arc::default();
+        Self { reading, last_good: LastGood::default(), proxy, edge, snapshot: None, published }
+    }
+
+    /// Makes the set what is served.
+    async fn apply(&mut self, set: &Set) {
+        let begin = Instant::now();
+        self.reading.options.files = reading::files(set);
+        let (mut edge, report) = self.last_good.apply(set, &self.reading.options);
+        edge.map_ports(&self.reading.ports);
+        let translated_in = begin.elapsed();
+        let before = self.published.borrow().clone();
+        log_new_problems(&report, before.as_deref().map(|before| &before.report));
+
+        let objects = set.objects().len();
+        // An address that could not be bound is tried again whenever there is an occasion.
+        let unchanged = before.as_ref().filter(|before| edge == *self.edge && before.unbound.is_empty());
+        let next = match unchanged {
+            Some(before) => Published {
+                revision: before.revision,
+                edge: Arc::clone(&before.edge),
+                report,
+                objects,
+                broken: before.broken.clone(),
+                unbound: before.unbound.clone(),
+                at: before.at,
+                translated_in,
+                built_in: before.built_in,
+            },
+            None => {
+                let revision = before.as_ref().map_or(0, |before| before.revision) + 1;
+                let (broken, unbound, built_in) = self.publish(edge).await;
+                let edge = Arc::clone(&self.edge);
+                let at = SystemTime::now();
+                Published { revision, edge, report, objects, broken, unbound, at, translated_in, built_in }
+            }
+        };
+        log_published(&next, unchanged.is_some());
+        self.published.send_replace(Some(Arc::new(next)));
+    }
+
+    async fn publish(&mut self, edge: Edge) -> (Vec<(Source, String)>, Vec<(SocketAddr, String)>, Duration) {
+        let begin = Instant::now();
+        self.edge = Arc::new(edge);
+        let snapshot = Snapshot::build(Arc::clone(&self.edge), self.snapshot.as_ref());
+        let broken = snapshot.problems().to_vec();
+        // Before there is anything to serve nothing is published, and the process is not ready.
+        let unbound = if self.edge.listeners.is_empty() && self.snapshot.is_none() {
+            Vec::new()
+        } else {
+            self.proxy.publish(Arc::clone(&snapshot)).await
+        };
+        self.snapshot = Some(snapshot);
+        for (source, why) in &broken {
+            tracing::error!(%source, "{why}");
+        }
+        let unbound: Vec<_> = unbound.iter().map(|(address, error)| (*address, bind_failure(*address, error))).collect();
+        for (_, why) in &unbound {
+            tracing::error!("{why}");
+        }
+        (broken, unbound, begin.elapsed())
+    }
+
+    /// A start without a single bound listener is a failed start.
+    fn check_start(&self) -> anyhow::Result<()> {
+        let published = self.published.borrow();
+        let Some(published) = published.as_deref() else { return Ok(()) };
+        if let Some((_, why)) = published.unbound.first()
+            && published.unbound.len() == published.edge.listeners.len()
+        {
+            anyhow::bail!("{why}");
+        }
+        Ok(())
+    }
+
+    /// Finishes what runs; a second signal does not wait for it.
+    async fn stop(mut self, mut signals: Signals) -> Exit {
+        tracing::info!("draining; a second signal stops at once");
+        tokio::select! {
+            () = self.proxy.drain() => tracing::info!("drained"),
+            () = signals.stop() => tracing::warn!("stopped before everything was finished"),
+        }
+        self.proxy.stop();
+        Exit::Success
+    }
+}
+
+/// Why an address could not be bound, and what to do.
+pub(crate) fn bind_failure(address: SocketAddr, error: &io::Error) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{address} cannot be bound: another process has it"),
+        io::ErrorKind::PermissionDenied if port < 1024 => format!(
+            "{address} cannot be bound: ports below 1024 need the capability CAP_NET_BIND_SERVICE \
+             (--port-map {port}={} binds another)",
+            port.saturating_add(8000)
+        ),
+        _ => format!("{address} cannot be bound: {error}"),
+    }
+}
+
+fn log_new_problems(report: &Report, before: Option<&Report>) {
+    let known: Vec<&Problem> = before.map(Report::problems).unwrap_or_default();
+    for problem in report.problems() {
+        if known.contains(&problem) {
+            continue;
+        }
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Note => tracing::debug!("{problem}"),
+        }
+    }
+}
+
+fn log_published(published: &Published, unchanged: bool) {
+    let took = published.translated_in + published.built_in;
+    if unchanged {
+        tracing::debug!(objects = published.objects, "read again; nothing changes what is served");
+        return;
+    }
+    if published.edge.listeners.is_empty() {
+        tracing::warn!(objects = published.objects, "nothing to serve: no Listener was accepted; not ready");
+        return;
+    }
+    tracing::info!(
+        revision = published.revision,
+        objects = published.objects,
+        listeners = published.edge.listeners.len(),
+        clusters = published.edge.clusters.len(),
+        milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
+    for listener in &published.edge.listeners {
+        let bound = !published.unbound.iter().any(|(address, _)| *address == listener.bind);
+        tracing::info!(name = listener.name, address = %listener.bind, bound, "listener");
+    }
+}

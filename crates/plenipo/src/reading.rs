@@ -1,0 +1,92 @@
+//! A directory read once, translated and compiled, as `check`, `explain` and `routes` need it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use plenipo_model::{Edge, Serve};
+use plenipo_proxy::Snapshot;
+use plenipo_resources::{Code, Problem, Report, Set, Severity};
+use plenipo_source::Directory;
+
+use crate::arguments::ReadingArguments;
+use crate::environment::Environment;
+use crate::exit::Ending;
+use crate::settings::Reading;
+
+/// Certificates and revocation lists are small; a larger file is a mistake (or a device).
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// A directory, read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// What would be served.
+    pub(crate) edge: Arc<Edge>,
+    /// What became of every object.
+    pub(crate) report: Report,
+    /// What it was read from.
+    pub(crate) set: Set,
+}
+
+/// Reads a directory and translates what is in it.
+pub(crate) fn once(
+    directory: &Path,
+    arguments: &ReadingArguments,
+    environment: &Environment,
+) -> anyhow::Result<Read> {
+    let Reading { mut options, ports } = Reading::new(arguments, environment)?;
+    let set = Directory::open(directory).map_err(|error| Ending::unreadable(error.to_string()))?.read();
+    options.files = files(&set);
+    let (mut edge, report) = plenipo_translate::translate(&set, &options);
+    edge.map_ports(&ports);
+    Ok(Read { edge: Arc::new(edge), report, set })
+}
+
+/// The files that objects name, as far as they can be read; the translation says what is missing.
+pub(crate) fn files(set: &Set) -> BTreeMap<String, Vec<u8>> {
+    let read = |path: &str| {
+        let mut content = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut content));
+        match read {
+            Ok(_) => Some(content),
+            Err(error) => {
+                tracing::debug!(path, %error, "a file that an object names cannot be read");
+                None
+            }
+        }
+    };
+    let named = plenipo_translate::referenced_files(set);
+    named.into_iter().filter_map(|path| read(&path).map(|content| (path, content))).collect()
+}
+
+impl Read {
+    /// What cannot be compiled although every object looked fine.
+    pub(crate) fn compile_problems(&self) -> Vec<Problem> {
+        // Compiling opens access logs, and looking at a directory must leave nothing behind.
+        let snapshot = Snapshot::build(Arc::new(without_access_logs(&self.edge)), None);
+        let problem = |(source, why): &(plenipo_model::Source, String)| Problem {
+            severity: Severity::Error,
+            code: Code("cannot-be-compiled"),
+            object: None,
+            origin: None,
+            field: String::new(),
+            message: format!("{source}: {why}"),
+            fix: String::new(),
+        };
+        snapshot.problems().iter().map(problem).collect()
+    }
+}
+
+/// The edge, reporting no request anywhere.
+pub(crate) fn without_access_logs(edge: &Edge) -> Edge {
+    let mut edge = edge.clone();
+    for chain in edge.listeners.iter_mut().flat_map(|listener| &mut listener.chains) {
+        match &mut chain.serve {
+            Serve::Http(server) => Arc::make_mut(server).access_log = None,
+            Serve::Tcp(route) => Arc::make_mut(route).access_log = None,
+        }
+    }
+    edge
+}

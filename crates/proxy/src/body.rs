@@ -1,0 +1,256 @@
+//! Bodies, as the stages see them: streams of bytes with back-pressure, never whole in memory.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The peer it comes from broke off or sent nonsense.
+    #[error("the sender broke off: {0}")]
+    Source(#[from] hyper::Error),
+    /// More bytes than the policy allows.
+    #[error("the body is larger than allowed")]
+    TooLarge,
+    /// The exchange took longer than allowed.
+    #[error("the exchange took longer than allowed")]
+    TimedOut,
+    /// A copy of a body whose original ended early, or was too fast for the copy.
+    #[error("the body that this is a copy of ended early")]
+    CopyEnded,
+}
+
+/// What is kept of a request body so that it can be sent again.
+const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// A request's body on its way upstream. Clones share one source: a later attempt sends again what an earlier one took.
+pub(crate) struct RequestBody {
+    kind: Kind,
+    /// Position in the shared record, for [`Kind::Shared`].
+    next: usize,
+}
+
+enum Kind {
+    Empty,
+    Shared(Rc<RefCell<Inbound>>),
+    Copy(mpsc::Receiver<Frame<Bytes>>),
+}
+
+/// The client's body: what has come so far (as long as it is worth keeping) and where the rest comes from.
+pub(crate) struct Inbound {
+    source: Incoming,
+    ended: bool,
+    /// Frames already taken, while they can be replayed; none when that is not wanted or they grew too large.
+    record: Option<Vec<Frame<Bytes>>>,
+    taken: usize,
+    bytes: u64,
+    limit: Option<u64>,
+    copy_to: Option<mpsc::Sender<Frame<Bytes>>>,
+    exceeded: bool,
+    broken: bool,
+}
+
+impl RequestBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self { kind: Kind::Empty, next: 0 }
+    }
+
+    /// The client's body.
+    pub(crate) fn inbound(inbound: &Rc<RefCell<Inbound>>) -> Self {
+        Self { kind: Kind::Shared(Rc::clone(inbound)), next: 0 }
+    }
+
+    /// A copy, fed by an [`Inbound`].
+    pub(crate) fn copy(frames: mpsc::Receiver<Frame<Bytes>>) -> Self {
+        Self { kind: Kind::Copy(frames), next: 0 }
+    }
+}
+
+impl Inbound {
+    /// Takes over the client's body. With `replay`, the first 64 KiB are kept for another attempt.
+    pub(crate) fn new(source: Incoming, limit: Option<u64>, replay: bool) -> Self {
+        Self {
+            source,
+            ended: false,
+            record: replay.then(Vec::new),
+            taken: 0,
+            bytes: 0,
+            limit,
+            copy_to: None,
+            exceeded: false,
+            broken: false,
+        }
+    }
+
+    /// Also sends every frame there, as long as there is room.
+    pub(crate) fn copy_to(&mut self, copy: mpsc::Sender<Frame<Bytes>>) {
+        self.copy_to = Some(copy);
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The client sent more than it may.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// The client broke off before the end.
+    pub(crate) fn broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Everything has been received.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended || self.source.is_end_stream()
+    }
+
+    /// Can another attempt send the whole body?
+    pub(crate) fn replayable(&self) -> bool {
+        self.taken == 0 || self.record.is_some()
+    }
+
+    /// Takes the next frame from the client and records it.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+            None => {
+                self.ended = true;
+                self.copy_to = None;
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => {
+                self.broken = true;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            Some(Ok(frame)) => frame,
+        };
+        let frame = match frame.into_data() {
+            Ok(data) => {
+                self.bytes += data.len() as u64;
+                if self.limit.is_some_and(|limit| self.bytes > limit) {
+                    self.exceeded = true;
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
+                Frame::data(data)
+            }
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(allowed_trailers(trailers)),
+                Err(other) => other,
+            },
+        };
+        self.taken += 1;
+        if self.bytes > REPLAY_LIMIT as u64 {
+            self.record = None;
+        }
+        if let Some(record) = &mut self.record {
+            record.push(clone(&frame));
+        }
+        if let Some(copy) = &self.copy_to
+            && copy.try_send(clone(&frame)).is_err()
+        {
+            // The copy is slower than the client: it is broken off rather than slowing the original down.
+            self.copy_to = None;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {
+    match (frame.data_ref(), frame.trailers_ref()) {
+        (Some(data), _) => Frame::data(data.clone()),
+        (None, Some(trailers)) => Frame::trailers(trailers.clone()),
+        (None, None) => Frame::data(Bytes::new()),
+    }
+}
+
+/// Trailers that name framing, routing or authorisation are dropped (RFC 9110 §6.5.1).
+pub(crate) fn allowed_trailers(mut trailers: HeaderMap) -> HeaderMap {
+    const FORBIDDEN: [http::HeaderName; 12] = [
+        http::header::TRANSFER_ENCODING,
+        http::header::CONTENT_LENGTH,
+        http::header::HOST,
+        http::header::AUTHORIZATION,
+        http::header::PROXY_AUTHORIZATION,
+        http::header::COOKIE,
+        http::header::SET_COOKIE,
+        http::header::CONTENT_TYPE,
+        http::header::CONTENT_ENCODING,
+        http::header::CONTENT_RANGE,
+        http::header::TRAILER,
+        http::header::CONNECTION,
+    ];
+    for name in FORBIDDEN {
+        trailers.remove(name);
+    }
+    trailers
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match &mut this.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Copy(frames) => frames.poll_recv(cx).map(|frame| frame.map(Ok)),
+            Kind::Shared(inbound) => {
+                let mut inbound = inbound.borrow_mut();
+                if let Some(frame) = inbound.record.as_ref().and_then(|record| record.get(this.next)) {
+                    let frame = clone(frame);
+                    this.next += 1;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                if inbound.ended {
+                    return Poll::Ready(None);
+                }
+                if this.next < inbound.taken {
+                    return Poll::Ready(Some(Err(BodyError::CopyEnded)));
+                }
+                let frame = ready!(inbound.poll_source(cx));
+                this.next += 1;
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Copy(_) => false,
+            Kind::Shared(inbound) => {
+                let inbound = inbound.borrow();
+                self.next >= inbound.taken && inbound.ended()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Copy(_) => SizeHint::default(),
+            Kind::Shared(inbound) => {
+                let inbound = inbound.borrow();
+                // What has been taken must be sent again before the rest.
+                match self.next == inbound.taken {
+                    true => inbound.source.size_hint(),
+                    false => SizeHint::default(),
+                }
+            }
+        }
+    }
+}

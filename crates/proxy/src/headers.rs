@@ -1,0 +1,64 @@
+//! Carries out the header changes that a configuration asks for.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName};
+use plenipo_model::{HeaderEdit, HeaderEdits};
+
+use crate::render::{Facts, render_header};
+
+#[cfg(test)]
+mod tests;
+
+/// Whose headers are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The request's: `%REQ(…)%` reads the headers under change.
+    Request,
+    /// The response's: `%RESP(…)%` does.
+    Response,
+}
+
+/// Removes, then adds; each addition sees what those before it did.
+///
+/// `host` and the fields that frame a message are not touched, whatever the edits say: who changes those changes where
+/// the message goes or where it ends.
+pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, side: Side, facts: &Facts<'_>) {
+    for name in edits.remove.iter().filter(|name| !is_protected(name)) {
+        remove(name, headers);
+    }
+    for HeaderEdit { name, value, append } in edits.add.iter().filter(|edit| !is_protected(&edit.name)) {
+        let value = match side {
+            Side::Request => render_header(value, &Facts { request: Some(&*headers), ..*facts }),
+            Side::Response => render_header(value, &Facts { response: Some(&*headers), ..*facts }),
+        };
+        match value {
+            Some(value) if *append => {
+                headers.append(name, value);
+            }
+            Some(value) => {
+                headers.insert(name, value);
+            }
+            None => {}
+        }
+    }
+}
+
+/// A name that ends in `*` (a token character, though no real field has it) stands for all that begin so.
+fn remove(name: &HeaderName, headers: &mut HeaderMap) {
+    let Some(prefix) = name.as_str().strip_suffix('*') else {
+        headers.remove(name);
+        return;
+    };
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(prefix) && !is_protected(name))
+        .cloned()
+        .collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn is_protected(name: &HeaderName) -> bool {
+    [HOST, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE].contains(name)
+}

@@ -1,0 +1,402 @@
+//! Byte streams: a socket or TLS over it, bytes given back after a look at them, and the strict gate under HTTP.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::framing::{Framing, Rest, Violation};
+
+/// A stream with some bytes in front of it that were read too early.
+#[derive(Debug)]
+pub(crate) struct Prefixed<S> {
+    early: BytesMut,
+    inner: S,
+}
+
+impl<S> Prefixed<S> {
+    pub(crate) fn new(early: BytesMut, inner: S) -> Self {
+        Self { early, inner }
+    }
+
+    /// The stream, and what is left of the early bytes.
+    pub(crate) fn into_parts(self) -> (BytesMut, S) {
+        (self.early, self.inner)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.early.is_empty() {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        let length = this.early.len().min(buf.remaining());
+        buf.put_slice(&this.early[..length]);
+        this.early.advance(length);
+        if this.early.is_empty() {
+            this.early = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+macro_rules! write_through {
+    ($field:ident) => {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.get_mut().$field).poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.get_mut().$field).poll_write_vectored(cx, slices)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.$field.is_write_vectored()
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.get_mut().$field).poll_flush(cx)
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.get_mut().$field).poll_shutdown(cx)
+        }
+    };
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    write_through!(inner);
+}
+
+/// A connection, in clear text or with TLS ended (downstream) or begun (upstream) by us.
+pub(crate) enum Stream {
+    /// Clear text.
+    Plain(Prefixed<TcpStream>),
+    /// TLS, we are the server.
+    Server(Box<tokio_rustls::server::TlsStream<Prefixed<TcpStream>>>),
+    /// TLS, we are the client.
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Clear text, nothing read yet.
+    pub(crate) fn plain(socket: TcpStream) -> Self {
+        Self::Plain(Prefixed::new(BytesMut::new(), socket))
+    }
+}
+
+macro_rules! each_stream {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self {
+            Stream::Plain($stream) => $call,
+            Stream::Server($stream) => $call,
+            Stream::Client($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        each_stream!(this, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        each_stream!(this, stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        each_stream!(this, stream => Pin::new(stream).poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each_stream!(self, stream => stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        each_stream!(this, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        each_stream!(this, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// What the gate and the stages tell each other about one downstream connection.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Requests whose response has not been sent yet.
+    pub(crate) in_flight: AtomicU32,
+    /// The connection has become something else than HTTP/1 (an upgrade): its bytes are nobody's business.
+    pub(crate) opaque: AtomicBool,
+    /// Bytes read, for metrics.
+    pub(crate) read: AtomicU64,
+    /// Bytes written, for metrics.
+    pub(crate) written: AtomicU64,
+}
+
+/// Times that a gate keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// From the first byte of a head to its last.
+    pub(crate) head: Duration,
+    /// Without any request.
+    pub(crate) idle: Duration,
+    /// Without a byte in either direction while a request is under way.
+    pub(crate) stalled: Duration,
+}
+
+/// What stands between a connection and the HTTP codec: only bytes of well-framed messages get through, and silence has
+/// an end.
+pub(crate) struct Gate {
+    stream: Stream,
+    framing: Option<Framing>,
+    /// Read, not yet passed on. Empty (and without memory) while nothing is in flight.
+    held: BytesMut,
+    /// So many bytes of `held` are in order.
+    passable: usize,
+    refused: bool,
+    activity: Arc<Activity>,
+    times: Times,
+    /// Last time that a byte moved.
+    moved: Instant,
+    /// When the head that is being read began.
+    head_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Given to the codec instead of the rest of a connection that broke the rules: no codec takes it for a request, so
+/// that the codec's own 400 goes out and the connection ends.
+const REFUSAL: &[u8] = b"\0\r\n\r\n";
+
+impl Gate {
+    /// Lets a connection through to an HTTP/1 codec (with `framing`) or any other.
+    pub(crate) fn new(
+        stream: Stream,
+        framing: Option<Framing>,
+        activity: Arc<Activity>,
+        times: Times,
+    ) -> Self {
+        let now = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(now + times.head));
+        Self {
+            stream,
+            framing,
+            held: BytesMut::new(),
+            passable: 0,
+            refused: false,
+            activity,
+            times,
+            moved: now,
+            // A connection that never says anything is treated like one that is slow to say it.
+            head_since: Some(now),
+            timer,
+        }
+    }
+
+    /// Until when the connection may stay as quiet as it is.
+    fn deadline(&self) -> Instant {
+        let in_flight = self.activity.in_flight.load(Ordering::Relaxed) > 0;
+        match self.head_since {
+            Some(since) if !in_flight => since + self.times.head,
+            _ if in_flight => self.moved + self.times.stalled,
+            _ => self.moved + self.times.idle,
+        }
+    }
+
+    /// Ready when the connection has been quiet for too long. The timer is only set again when it fires, so that
+    /// ordinary requests never touch it.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let deadline = self.deadline();
+            if self.timer.deadline() > deadline && self.head_since.is_some() {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let deadline = self.deadline();
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn opaque(&self) -> bool {
+        self.framing.is_none() || self.activity.opaque.load(Ordering::Relaxed)
+    }
+
+    /// Hands out bytes that are in order.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.passable.min(buf.remaining());
+        buf.put_slice(&self.held[..length]);
+        self.held.advance(length);
+        self.passable -= length;
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+    }
+
+    /// Looks at what is held beyond what is known to be in order.
+    fn inspect_held(&mut self) {
+        if let Some(framing) = &mut self.framing {
+            let progress = framing.advance(&self.held[self.passable..]);
+            self.passable += progress.passed;
+            self.note(progress.rest);
+        }
+    }
+
+    /// Looks at bytes just read into the codec's buffer from `start` on; what is not in order yet is held back.
+    fn inspect_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        if let Some(framing) = &mut self.framing {
+            let fresh = &buf.filled()[start..];
+            let progress = framing.advance(fresh);
+            self.held.extend_from_slice(&fresh[progress.passed..]);
+            buf.set_filled(start + progress.passed);
+            self.note(progress.rest);
+        }
+    }
+
+    fn note(&mut self, rest: Rest) {
+        match rest {
+            Rest::Nothing | Rest::IncompleteLine => self.head_since = None,
+            Rest::IncompleteHead => {
+                self.head_since.get_or_insert(self.moved);
+            }
+            Rest::Violation(violation) => {
+                tracing::debug!(?violation, "the framing of a client's request was refused");
+                self.refused = true;
+                self.held.truncate(self.passable);
+                match violation {
+                    Violation::HeadTooLarge => self.held.extend_from_slice(&oversized_head()),
+                    Violation::Malformed(_) => self.held.extend_from_slice(REFUSAL),
+                }
+                self.passable = self.held.len();
+            }
+        }
+    }
+}
+
+/// A head that exceeds every codec limit on the number of fields.
+fn oversized_head() -> Vec<u8> {
+    let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+    for _ in 0..1100 {
+        head.extend_from_slice(b"x:\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let start = buf.filled().len();
+        loop {
+            if this.opaque() && !this.refused {
+                this.passable = this.held.len();
+            }
+            if this.passable > 0 {
+                this.pass(buf);
+            }
+            // After a refusal nothing more is read: the codec sees the end of the stream.
+            if buf.filled().len() > start || this.refused {
+                return Poll::Ready(Ok(()));
+            }
+            let read = match this.held.is_empty() {
+                // The usual case: the bytes go where the codec wants them and are looked at there.
+                true => Pin::new(&mut this.stream).poll_read(cx, buf),
+                false => poll_append(&mut this.stream, cx, &mut this.held),
+            };
+            if read.is_pending() {
+                ready!(this.poll_quiet(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(read)?;
+            this.moved = Instant::now();
+            if !this.held.is_empty() {
+                this.inspect_held();
+                continue;
+            }
+            let fresh = buf.filled().len() - start;
+            this.activity.read.fetch_add(fresh as u64, Ordering::Relaxed);
+            if fresh == 0 || this.opaque() {
+                return Poll::Ready(Ok(()));
+            }
+            this.inspect_read(buf, start);
+        }
+    }
+}
+
+/// Reads what there is, up to 16 KiB, to the end of `held`. At the end of the stream nothing is added and the caller
+/// is told by an error.
+fn poll_append(stream: &mut Stream, cx: &mut Context<'_>, held: &mut BytesMut) -> Poll<io::Result<()>> {
+    let mut space = [std::mem::MaybeUninit::uninit(); 16 * 1024];
+    let mut buf = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+    if buf.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    held.extend_from_slice(buf.filled());
+    Poll::Ready(Ok(()))
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        this.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
+        this.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl Gate {
+    fn wrote(&mut self, bytes: usize) {
+        self.moved = Instant::now();
+        self.activity.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,103 @@
+//! Listening sockets: one for each data thread at the same address (SO_REUSEPORT), so that the kernel spreads
+//! connections and threads share nothing.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::conn;
+use crate::worker::Worker;
+
+/// Connections that may wait to be accepted, on each socket. The kernel caps it (net.core.somaxconn).
+const BACKLOG: i32 = 4096;
+
+/// When no descriptor is left, the thread waits this long before it accepts again, instead of spinning.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds one socket for each of `workers` threads.
+///
+/// # Errors
+/// When the address is taken by anybody, cannot be used, or is privileged.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+    // SO_REUSEPORT would let us share the port with whatever listens there with the same option, without an error: first
+    // make sure that nobody does.
+    let mut address = address;
+    let probe = socket(address, false)?;
+    if address.port() == 0 {
+        address.set_port(probe.local_addr()?.as_socket().map_or(0, |bound| bound.port()));
+    }
+    drop(probe);
+    (0..workers).map(|_| socket(address, true).map(StdListener::from)).collect()
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `::` also takes IPv4 connections, as the addresses of other gateways do.
+        socket.set_only_v6(false)?;
+    }
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// A data thread's socket of a listener, being accepted from.
+pub(crate) struct LocalListener {
+    closing: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+/// Begins to accept.
+pub(crate) fn start(worker: &Rc<Worker>, bind: SocketAddr, socket: StdListener) -> io::Result<LocalListener> {
+    let socket = TcpListener::from_std(socket)?;
+    let closing = worker.draining.child_token();
+    let accepting = tokio::task::spawn_local(accept(Rc::clone(worker), bind, socket, closing.clone()));
+    Ok(LocalListener { closing, accepting })
+}
+
+impl LocalListener {
+    /// Takes what the kernel has accepted already, then closes the socket; connections go on until nothing is under way
+    /// on them.
+    pub(crate) async fn close(self) {
+        self.closing.cancel();
+        // The task only ends; it cannot fail but by being aborted with the runtime.
+        let _ = self.accepting.await;
+    }
+}
+
+async fn accept(worker: Rc<Worker>, bind: SocketAddr, socket: TcpListener, closing: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => conn::start(&worker, bind, stream, peer, closing.clone()),
+                Err(error) => rest_after(&error).await,
+            },
+            () = closing.cancelled() => break,
+        }
+    }
+    // A socket that closes resets what waits in its queue: empty it first.
+    while let Some(Ok((stream, peer))) = futures_util::FutureExt::now_or_never(socket.accept()) {
+        conn::start(&worker, bind, stream, peer, closing.clone());
+    }
+}
+
+/// Errors of one connection (it was reset before we took it) are nothing; errors of the process need a pause.
+async fn rest_after(error: &io::Error) {
+    use io::ErrorKind as Kind;
+    if !matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted) {
+        tracing::warn!(%error, "connections cannot be accepted");
+        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+    }
+}

@@ -1,0 +1,232 @@
+//! Responses: those of upstreams on their last steps, and those made here.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response};
+use hyper::body::Incoming;
+use plenipo_model::{ErrorBody, ErrorResponse, Respond, Route, Template};
+
+use super::HttpConnection;
+use super::forward::keep_response;
+use super::incoming::Arrived;
+use super::response::{Finish, ResponseBody, grpc_status};
+use crate::exchange::Exchange;
+use crate::failure::{Blame, Failure};
+use crate::headers::{self, Side};
+use crate::render::{self, Facts};
+use crate::snapshot::CompiledHttp;
+
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+
+/// The answer to a request that failed.
+pub(super) fn failure(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    mut exchange: Exchange,
+    failure: Failure,
+) -> Response<ResponseBody> {
+    let told = failure.told();
+    (exchange.flags, exchange.details) = (told.flag, told.details);
+    if told.blame == Blame::Us {
+        tracing::debug!(?failure, authority = exchange.authority, "a request was refused");
+    }
+    let mut parts = head(told.status);
+    if failure == Failure::Overflow && !server.model.suppress_envoy_headers {
+        parts.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
+    if !told.body.is_empty() {
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge) && exchange.version != Version::HTTP_2
+    {
+        // What follows on the connection may not be what it seems.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    local(http, server, route, exchange, parts, Bytes::from_static(told.body.as_bytes()))
+}
+
+/// The answer of a route that answers by itself.
+pub(super) fn respond(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: &Arc<Route>,
+    arrived: Arrived,
+    rule: &Respond,
+) -> Response<ResponseBody> {
+    let mut exchange = arrived.exchange;
+    exchange.details = "direct_response";
+    let mut parts = head(rule.status);
+    if let Some(content_type) = rule.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok())
+    {
+        parts.headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    let body = Bytes::copy_from_slice(rule.body.as_bytes());
+    local(http, server, Some(route), exchange, parts, body)
+}
+
+/// A redirect.
+pub(super) fn redirect(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    mut exchange: Exchange,
+    status: StatusCode,
+    location: &str,
+) -> Response<ResponseBody> {
+    exchange.details = "direct_response";
+    let mut parts = head(status);
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            parts.headers.insert(header::LOCATION, location);
+            local(http, server, route, exchange, parts, Bytes::new())
+        }
+        // A rewrite made something that is no URL.
+        Err(_) => {
+            let refused = Failure::Request(StatusCode::BAD_REQUEST, "redirect_invalid");
+            failure(http, server, route, exchange, refused)
+        }
+    }
+}
+
+/// An empty 200 with these headers.
+pub(super) fn made_here(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    mut exchange: Exchange,
+    headers: HeaderMap,
+    details: &'static str,
+) -> Response<ResponseBody> {
+    exchange.details = details;
+    let mut parts = head(StatusCode::OK);
+    parts.headers = headers;
+    local(http, server, route, exchange, parts, Bytes::new())
+}
+
+/// The answer when nothing serves the connection any more: the client is asked to make a new one.
+pub(super) fn without_server(http: &Rc<HttpConnection>) -> Response<ResponseBody> {
+    tracing::debug!(peer = %http.facts.direct, "a connection's chain is gone or asks for other client certificates");
+    let mut parts = head(StatusCode::MISDIRECTED_REQUEST);
+    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Response::from_parts(parts, ResponseBody::unrecorded())
+}
+
+/// An upstream's response.
+pub(super) fn from_upstream(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: &Arc<Route>,
+    mut parts: response::Parts,
+    body: Incoming,
+    mut finish: Finish,
+) -> Response<ResponseBody> {
+    finish.exchange.status = parts.status.as_u16();
+    finish.exchange.grpc_status = grpc_status(&parts.headers);
+    let replaced = replacement(server, Some(route), &finish.exchange, &parts.headers);
+    if let Some((content_type, body)) = &replaced {
+        replace(&mut parts.headers, content_type, body);
+    }
+    complete(http, server, Some(route), &mut finish.exchange, &mut parts);
+    match replaced {
+        Some((_, body)) => Response::from_parts(parts, ResponseBody::whole(body, finish)),
+        None => Response::from_parts(parts, ResponseBody::upstream(body, finish)),
+    }
+}
+
+fn head(status: StatusCode) -> response::Parts {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts
+}
+
+/// A response made here.
+fn local(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    mut exchange: Exchange,
+    mut parts: response::Parts,
+    mut body: Bytes,
+) -> Response<ResponseBody> {
+    exchange.status = parts.status.as_u16();
+    if let Some((content_type, own)) = replacement(server, route, &exchange, &parts.headers) {
+        replace(&mut parts.headers, &content_type, &own);
+        body = own;
+    }
+    complete(http, server, route, &mut exchange, &mut parts);
+    Response::from_parts(parts, ResponseBody::whole(body, Finish::new(http, server, route, exchange)))
+}
+
+/// The last steps of every response.
+fn complete(
+    http: &HttpConnection,
+    server: &CompiledHttp,
+    route: Option<&Arc<Route>>,
+    exchange: &mut Exchange,
+    parts: &mut response::Parts,
+) {
+    if let Some(name) = server.model.server_name.as_deref().and_then(|name| HeaderValue::from_str(name).ok())
+    {
+        parts.headers.insert(header::SERVER, name);
+    }
+    for edits in [route.map(|route| &route.response_headers), Some(&server.model.response_headers)] {
+        if let Some(edits) = edits.filter(|edits| !edits.is_empty()) {
+            headers::apply(edits, &mut parts.headers, Side::Response, &Facts::of(exchange));
+        }
+    }
+    if http.worker.is_lame() && exchange.version != Version::HTTP_2 {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    // The codec writes its own version.
+    parts.version = Version::HTTP_11;
+    keep_response(server, exchange, &parts.headers);
+}
+
+/// The body that the configuration wants for this status, and its type.
+fn replacement(
+    server: &CompiledHttp,
+    route: Option<&Arc<Route>>,
+    exchange: &Exchange,
+    response: &HeaderMap,
+) -> Option<(HeaderValue, Bytes)> {
+    if exchange.status < 400 || route.is_some_and(|route| route.plain_errors) {
+        return None;
+    }
+    let own = route.map_or(&[][..], |route| &route.error_responses);
+    let rules: &[Arc<ErrorResponse>] = if own.is_empty() { &server.model.error_responses } else { own };
+    let rule = rules.iter().find(|rule| rule.status == exchange.status)?;
+    let facts = Facts { response: Some(response), ..Facts::of(exchange) };
+    let mut body = Vec::new();
+    match &rule.body {
+        ErrorBody::Text(template) => render::render(template, &facts, &mut body),
+        ErrorBody::Json(fields) => json(fields, &facts, &mut body),
+    }
+    let content_type = HeaderValue::from_str(&rule.content_type).ok()?;
+    Some((content_type, body.into()))
+}
+
+fn json(fields: &BTreeMap<String, Template>, facts: &Facts<'_>, body: &mut Vec<u8>) {
+    let mut separator = b'{';
+    for (name, template) in fields {
+        body.push(separator);
+        separator = b',';
+        let mut value = Vec::new();
+        render::render(template, facts, &mut value);
+        crate::access_log::json_string(name.as_bytes(), body);
+        body.push(b':');
+        crate::access_log::json_string(&value, body);
+    }
+    body.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
+}
+
+fn replace(headers: &mut HeaderMap, content_type: &HeaderValue, body: &Bytes) {
+    for name in [header::CONTENT_ENCODING, header::ETAG, header::LAST_MODIFIED, header::TRAILER] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, content_type.clone());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+}

@@ -1,0 +1,300 @@
+//! A request that goes upstream: what of it is sent, and what comes back.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use plenipo_model::{Forward, HashKey, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
+use tokio::time::Instant;
+
+use super::incoming::{Arrived, keep};
+use super::response::{Finish, ResponseBody};
+use super::{HttpConnection, answer, cors, retry, upgrade};
+use crate::body::{Inbound, RequestBody};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::headers::{self, Side};
+use crate::render::Facts;
+use crate::request;
+use crate::snapshot::CompiledHttp;
+use crate::snapshot::clusters::Upstream;
+use crate::snapshot::routes::Picked;
+use crate::upstream::hashing;
+use crate::upstream::pool::{Lease, LocalCluster};
+
+const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+
+/// Frames of a body that a copy may lag behind its original.
+const COPY_LAG: usize = 64;
+/// A copy that nobody answers is given up.
+const COPY_TIME: Duration = Duration::from_secs(30);
+
+/// A request as it goes upstream; every attempt is made from it.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    path: PathAndQuery,
+    authority: HeaderValue,
+    pub(super) body: Option<Rc<RefCell<Inbound>>>,
+    tls: bool,
+}
+
+impl Outgoing {
+    /// A request for one attempt.
+    pub(super) fn request(&self, protocol: UpstreamProtocol, mut headers: HeaderMap) -> Request<RequestBody> {
+        let body = self.body.as_ref().map_or_else(RequestBody::empty, RequestBody::inbound);
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        match protocol {
+            UpstreamProtocol::Http1 => {
+                *request.uri_mut() = Uri::from(self.path.clone());
+            }
+            UpstreamProtocol::Http2 => {
+                let mut parts = http::uri::Parts::default();
+                parts.scheme =
+                    Some(if self.tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+                parts.authority = http::uri::Authority::from_maybe_shared(self.authority.clone()).ok();
+                parts.path_and_query = Some(self.path.clone());
+                // With an authority that is no URI's (an underscore in a host name) the path alone is sent.
+                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(self.path.clone()));
+                *request.version_mut() = Version::HTTP_2;
+                headers.remove(header::HOST);
+            }
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// Sends a request upstream and makes the response.
+pub(super) async fn forward(
+    http: Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    picked: Picked<'_>,
+    rule: &Forward,
+    arrived: Arrived,
+) -> Response<ResponseBody> {
+    let route = &picked.route.model;
+    let (target, upstream) = (&rule.targets[picked.target], &picked.route.upstreams[picked.target]);
+    let mut arrived = arrived;
+    arrived.exchange.cluster = Some(Arc::clone(&upstream.model.name));
+    if arrived.upgrade.as_ref().is_some_and(|wish| !rule.upgrades.contains(wish)) {
+        return answer::failure(&http, server, Some(route), arrived.exchange, Failure::UpgradeRefused);
+    }
+    let cluster = http.worker.cluster(upstream);
+    let Ok(admission) = cluster.admit(rule.priority, false) else {
+        return answer::failure(&http, server, Some(route), arrived.exchange, Failure::Overflow);
+    };
+    let (key, cookie) = hash_key(&http, rule, &arrived);
+    let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
+    let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = arrived;
+    let body = body.map(|body| {
+        let limit = server.model.limits.body_bytes;
+        Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some())))
+    });
+    let mut outgoing = outgoing(server, route, target, upstream, parts, body, &exchange);
+    if let Some(wish) = &upgrade {
+        outgoing.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Ok(wish) = HeaderValue::from_str(wish) {
+            outgoing.headers.insert(header::UPGRADE, wish);
+        }
+    }
+    if let (Some(mirror), Some(shadow)) = (&rule.mirror, &picked.route.mirror)
+        && http.worker.random.next() % 100 < u64::from(mirror.percent)
+    {
+        copy(&http, shadow, &outgoing);
+    }
+    let deadline = target.timeout.map(|limit| Instant::now() + limit);
+    let tries = retry::Tries { http: &http, cluster: &cluster, rule, key, deadline };
+    let result = tries.run(&mut outgoing, &mut exchange).await;
+    if let Some(body) = &outgoing.body {
+        exchange.bytes_received = body.borrow().bytes();
+    }
+    match result {
+        Err(failure) => answer::failure(&http, server, Some(route), exchange, failure),
+        Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            match on_upgrade {
+                Some(client) => upgrade::accept(&http, server, exchange, client, response, lease, admission),
+                // Nobody asked for it.
+                None => answer::failure(&http, server, Some(route), exchange, Failure::BadResponse),
+            }
+        }
+        Ok((response, lease)) => {
+            let (mut parts, body) = response.into_parts();
+            request::strip_hop_by_hop(&mut parts.headers);
+            if let (Some(rules), Some(origin)) = (&route.cors, &origin) {
+                cors::allow(rules, origin, &mut parts.headers);
+            }
+            if let Some(cookie) = cookie {
+                parts.headers.append(header::SET_COOKIE, cookie);
+            }
+            if !server.model.suppress_envoy_headers
+                && let Some(time) = exchange.upstream_time
+            {
+                parts.headers.insert(SERVICE_TIME, HeaderValue::from(time.as_millis() as u64));
+            }
+            exchange.details = "via_upstream";
+            let finish = Finish::new(&http, server, Some(route), exchange)
+                .upstream(cluster, lease, admission, outgoing.body)
+                .until(deadline, target.idle_timeout);
+            answer::from_upstream(&http, server, route, parts, body, finish)
+        }
+    }
+}
+
+/// Everything that is changed on the way.
+fn outgoing(
+    server: &CompiledHttp,
+    route: &Route,
+    target: &Target,
+    upstream: &Upstream,
+    parts: Parts,
+    body: Option<Rc<RefCell<Inbound>>>,
+    exchange: &Exchange,
+) -> Outgoing {
+    let Parts { method, uri, mut headers, .. } = parts;
+    let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = rewritten(&target.rewrite, route, &original);
+    let suppress = server.model.suppress_envoy_headers;
+    if let Some(path) = &path
+        && *path != original
+        && !suppress
+        && let Ok(value) = HeaderValue::from_str(original.as_str())
+    {
+        headers.insert(ORIGINAL_PATH, value);
+    }
+    let new_host = match &target.host {
+        HostRewrite::Keep => None,
+        HostRewrite::To(host) => HeaderValue::from_str(host).ok(),
+        HostRewrite::Upstream => upstream.dns().and_then(|dns| HeaderValue::from_str(&dns.name).ok()),
+    };
+    if let Some(host) = new_host
+        && let Some(before) = headers.insert(header::HOST, host)
+    {
+        headers.insert(ORIGINAL_HOST, before);
+    }
+    if let Some(timeout) = target.timeout
+        && !suppress
+    {
+        headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(timeout.as_millis() as u64));
+    }
+    if !route.request_headers.is_empty() {
+        headers::apply(&route.request_headers, &mut headers, Side::Request, &Facts::of(exchange));
+    }
+    let authority = headers.get(header::HOST).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
+    let tls = upstream.model.tls.is_some();
+    Outgoing { method, headers, path: path.unwrap_or(original), authority, body, tls }
+}
+
+/// The path as it is sent; none when it stays, also when the new one would not be a path.
+fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> Option<PathAndQuery> {
+    let path = original.path();
+    let mut new = match rewrite {
+        PathRewrite::Keep => return None,
+        PathRewrite::Matched(replacement) => {
+            let matched = route.matches.path.matched_len(path);
+            if path[..matched] == **replacement {
+                return None;
+            }
+            format!("{replacement}{}", &path[matched..])
+        }
+        PathRewrite::Regex(pattern, substitution) => pattern.replace_all(path, substitution),
+    };
+    if !new.starts_with('/') {
+        new.insert(0, '/');
+    }
+    if let Some(query) = original.query() {
+        new.push('?');
+        new.push_str(query);
+    }
+    PathAndQuery::try_from(new).ok()
+}
+
+/// The key of the balancer, and the cookie to set when the client has none yet.
+fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option<u64>, Option<HeaderValue>) {
+    let headers = &arrived.parts.headers;
+    match &rule.hash {
+        None => (None, None),
+        Some(HashKey::SourceIp) => (Some(hashing::key(arrived.exchange.client.to_string().as_bytes())), None),
+        Some(HashKey::Header(name)) => (headers.get(name).map(|value| hashing::key(value.as_bytes())), None),
+        Some(HashKey::Cookie { name, path, ttl }) => match (cookie(headers, name), ttl) {
+            (Some(value), _) => (Some(hashing::key(value.as_bytes())), None),
+            (None, None) => (None, None),
+            (None, Some(ttl)) => {
+                let value = format!("{:016x}", http.worker.random.next());
+                let key = hashing::key(value.as_bytes());
+                let mut cookie = format!("{name}={value}; HttpOnly");
+                if !ttl.is_zero() {
+                    cookie.push_str(&format!("; Max-Age={}", ttl.as_secs()));
+                }
+                if let Some(path) = path {
+                    cookie.push_str(&format!("; Path={path}"));
+                }
+                (Some(key), HeaderValue::from_str(&cookie).ok())
+            }
+        },
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        (name.trim() == wanted).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// Sends a copy to another cluster and forgets it. Its answer is thrown away; it never delays the original.
+fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing) {
+    let protocol = shadow.model.protocol;
+    let mut headers = outgoing.headers.clone();
+    if let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok())
+        && let Ok(marked) = HeaderValue::from_str(&format!("{host}-shadow"))
+    {
+        headers.insert(header::HOST, marked);
+    }
+    let mut request = outgoing.request(protocol, headers);
+    if let Some(inbound) = &outgoing.body {
+        let (sender, receiver) = tokio::sync::mpsc::channel(COPY_LAG);
+        inbound.borrow_mut().copy_to(sender);
+        *request.body_mut() = RequestBody::copy(receiver);
+    }
+    let cluster: Rc<LocalCluster> = http.worker.cluster(shadow);
+    let (http, shadow) = (Rc::clone(http), Arc::clone(shadow));
+    http.worker.tasks.clone().spawn_local(async move {
+        let sent = async {
+            let endpoints = shadow.live.resolved().await;
+            let rule = plenipo_model::Balance::RoundRobin;
+            let chosen =
+                crate::upstream::balance::choose(&endpoints, rule, &cluster.turn, None, |_| 0, &[])?.address;
+            let mut lease = cluster.lease(chosen, Default::default(), &http.facts).await.ok()?;
+            let response = lease.send(request).await.ok()?;
+            drain(response, lease).await;
+            Some(())
+        };
+        // Whatever became of it, nobody waits for it.
+        let _ = tokio::time::timeout(COPY_TIME, sent).await;
+    });
+}
+
+/// Reads a body to its end, so that its connection can be used again.
+pub(super) async fn drain(response: Response<hyper::body::Incoming>, lease: Lease) {
+    use http_body_util::BodyExt as _;
+    let mut body = response.into_body();
+    while let Some(Ok(_)) = body.frame().await {}
+    drop(lease);
+}
+
+/// Copies what the log reads of a response.
+pub(super) fn keep_response(server: &CompiledHttp, exchange: &mut Exchange, headers: &HeaderMap) {
+    if let Some(log) = &server.log {
+        keep(&mut exchange.kept_response, headers, log.formatter.kept_response());
+    }
+}

@@ -1,0 +1,197 @@
+//! A request as it came, made into the one that everything after this looks at.
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming};
+use plenipo_model::AddressRules;
+
+use super::HttpConnection;
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::request::{self, Client, Host, Peer, Refused};
+use crate::snapshot::CompiledHttp;
+use crate::xfcc;
+
+pub(crate) const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
+/// A request that may be looked at.
+pub(crate) struct Arrived {
+    pub(crate) exchange: Exchange,
+    /// Its head: canonical path, no hop-by-hop fields, forwarded headers as the next hop shall see them.
+    pub(crate) parts: Parts,
+    /// Its host, as routes compare it.
+    pub(crate) host: Host,
+    /// As believed; none when the peer is believed and says nothing.
+    pub(crate) scheme: Option<&'static str>,
+    /// Its body; none when it has none.
+    pub(crate) body: Option<Incoming>,
+    /// What it wants to upgrade to, lower case.
+    pub(crate) upgrade: Option<String>,
+    /// The other side of an upgrade, should it be granted.
+    pub(crate) on_upgrade: Option<hyper::upgrade::OnUpgrade>,
+    pub(crate) draw: u32,
+}
+
+impl Arrived {
+    /// Canonical path.
+    pub(crate) fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// Query, as it came.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.parts.uri.query()
+    }
+}
+
+/// Takes a request in, or tells why not.
+pub(super) fn arrive(
+    http: &Rc<HttpConnection>,
+    server: &CompiledHttp,
+    request: Request<Incoming>,
+) -> Result<Arrived, (Exchange, Failure)> {
+    let mut request = request;
+    let upgrade = wanted_upgrade(&request);
+    let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
+    let mut exchange = begin(http, &parts);
+    http.meter.requests_active.set(http.meter.requests_active.get() + 1);
+    if let Some(log) = &server.log {
+        keep(&mut exchange.kept_request, &parts.headers, log.formatter.kept_request());
+    }
+    match understand(http, server, &mut parts, &mut exchange) {
+        Ok((host, client)) => {
+            if exceeds(server, &body) {
+                return Err((exchange, Failure::BodyTooLarge));
+            }
+            let body = (!body.is_end_stream()).then_some(body);
+            let draw = (http.worker.random.next() >> 32) as u32;
+            Ok(Arrived { exchange, parts, host, scheme: client.scheme, body, upgrade, on_upgrade, draw })
+        }
+        Err(failure) => Err((exchange, failure)),
+    }
+}
+
+/// Copies the fields that the log will read.
+pub(crate) fn keep(kept: &mut http::HeaderMap, from: &http::HeaderMap, names: &[http::HeaderName]) {
+    for name in names {
+        for value in from.get_all(name) {
+            kept.append(name, value.clone());
+        }
+    }
+}
+
+fn begin(http: &Rc<HttpConnection>, parts: &Parts) -> Exchange {
+    let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = authority.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    Exchange {
+        method: parts.method.clone(),
+        version: parts.version,
+        authority: authority.unwrap_or_default().to_owned(),
+        original_path: parts.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
+        ..Exchange::begin(&http.facts)
+    }
+}
+
+/// Every check and normalisation, in the order in which each may rely on those before it.
+fn understand(
+    http: &HttpConnection,
+    server: &CompiledHttp,
+    parts: &mut Parts,
+    exchange: &mut Exchange,
+) -> Result<(Host, Client), Failure> {
+    let model = &server.model;
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    request::check_limits(target.len(), &parts.headers, &model.limits)?;
+    if parts.version < Version::HTTP_11 && !model.http10 {
+        return Err(Failure::Request(StatusCode::UPGRADE_REQUIRED, "low_version"));
+    }
+    if parts.method == Method::CONNECT {
+        return Err(Failure::Request(StatusCode::METHOD_NOT_ALLOWED, "connect_refused"));
+    }
+    let authority = request::authority(parts.version, &parts.uri, &parts.headers)?;
+    let host = request::parse_authority(authority)?;
+    let mut forwarded_host = authority;
+    if model.strip_matching_port && host.port == Some(http.facts.declared_port) {
+        forwarded_host = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
+    }
+    // What `authority` accepted is a header value.
+    let host_field = HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?;
+    let path = request::canonical_path(target, model.path)?;
+    if path != target || parts.uri.authority().is_some() {
+        let path = PathAndQuery::try_from(path.as_ref()).map_err(|_| malformed("path_invalid"))?;
+        parts.uri = path.into();
+    }
+    request::check_headers(&mut parts.headers, model.underscores)?;
+
+    let peer = Peer::from(&*http.facts);
+    let client = request::client(model.forwarding, &parts.headers, peer);
+    exchange.client = client.address;
+    if let Some(scheme) = client.scheme {
+        exchange.scheme = scheme;
+    }
+    if let Some(rules) = &model.addresses
+        && !admitted(rules, peer.address, client.address)
+    {
+        return Err(Failure::AddressDenied);
+    }
+    request::forward(&mut parts.headers, model.forwarding, peer, &client);
+    request::strip_hop_by_hop(&mut parts.headers);
+    xfcc::client_cert_header(&model.client_cert, &http.facts, &mut parts.headers);
+    parts.headers.insert(header::HOST, host_field);
+    parts.headers.remove(header::EXPECT);
+    identify(http, model.keep_request_id, parts, exchange);
+    Ok((host, client))
+}
+
+fn malformed(details: &'static str) -> Failure {
+    Failure::Request(StatusCode::BAD_REQUEST, details)
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Request(refused.status, refused.details)
+    }
+}
+
+fn admitted(rules: &AddressRules, peer: std::net::IpAddr, client: std::net::IpAddr) -> bool {
+    let listed = rules.peer.iter().any(|network| network.contains(&peer))
+        || rules.remote.iter().any(|network| network.contains(&client));
+    listed == rules.allow
+}
+
+fn identify(http: &HttpConnection, keep: bool, parts: &mut Parts, exchange: &mut Exchange) {
+    if keep
+        && let Some(id) = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
+        && !id.is_empty()
+    {
+        exchange.request_id = id.to_owned();
+        return;
+    }
+    exchange.request_id = http.worker.random.uuid();
+    let value = HeaderValue::from_str(&exchange.request_id).expect("a UUID is visible ASCII");
+    parts.headers.insert(REQUEST_ID, value);
+}
+
+/// What the client wants to upgrade to. `h2c` is no wish that anybody has to grant (RFC 9113 §3.1 removed it).
+fn wanted_upgrade(request: &Request<Incoming>) -> Option<String> {
+    if request.version() != Version::HTTP_11 {
+        return None;
+    }
+    let headers = request.headers();
+    let nominated = headers.get_all(header::CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    let wish = headers.get(header::UPGRADE)?.to_str().ok()?.trim().to_ascii_lowercase();
+    (nominated && wish != "h2c" && !wish.is_empty()).then_some(wish)
+}
+
+fn exceeds(server: &CompiledHttp, body: &Incoming) -> bool {
+    server.model.limits.body_bytes.is_some_and(|limit| body.size_hint().lower() > limit)
+}

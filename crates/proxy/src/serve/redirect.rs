@@ -1,0 +1,45 @@
+//! Where a redirect points.
+
+use plenipo_model::{PathMatch, Redirect, RedirectPath};
+
+use super::incoming::Arrived;
+
+/// The same URL with `https`. A port stays, but for `:80`, which cannot be meant.
+pub(super) fn to_https(arrived: &Arrived) -> String {
+    let authority = &arrived.exchange.authority;
+    let authority = authority.strip_suffix(":80").unwrap_or(authority);
+    let path = arrived.parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    format!("https://{authority}{path}")
+}
+
+/// Where a redirect route points.
+pub(super) fn location(rule: &Redirect, matched: &PathMatch, arrived: &Arrived) -> String {
+    let scheme = rule.scheme.as_deref().unwrap_or(arrived.exchange.scheme);
+    let mut authority = rule.host.clone().unwrap_or_else(|| arrived.exchange.authority.clone());
+    if let Some(port) = rule.port {
+        let name = match authority.rsplit_once(':') {
+            Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => &authority,
+        };
+        authority = match (scheme, port) {
+            ("http", 80) | ("https", 443) => name.to_owned(),
+            _ => format!("{name}:{port}"),
+        };
+    }
+    let path = arrived.path();
+    let path = match &rule.path {
+        RedirectPath::Keep => path.to_owned(),
+        RedirectPath::To(path) => path.clone(),
+        RedirectPath::Matched(replacement) => format!("{replacement}{}", &path[matched.matched_len(path)..]),
+        RedirectPath::Regex(pattern, substitution) => pattern.replace_all(path, substitution),
+    };
+    let mut location = format!("{scheme}://{authority}{path}");
+    if let Some(query) = arrived.query()
+        && !rule.strip_query
+        && !path.contains('?')
+    {
+        location.push('?');
+        location.push_str(query);
+    }
+    location
+}

@@ -1,0 +1,301 @@
+//! A response's body on its way to the client, and the end of the exchange.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use plenipo_model::Route;
+use tokio::time::{Instant, Sleep};
+
+use super::HttpConnection;
+use super::incoming::keep;
+use crate::body::{BodyError, Inbound, allowed_trailers};
+use crate::exchange::Exchange;
+use crate::metrics::{RequestLabels, known_method};
+use crate::render::Facts;
+use crate::snapshot::CompiledHttp;
+use crate::upstream::pool::{Admission, Lease, LocalCluster};
+
+/// A response's body.
+pub(crate) struct ResponseBody {
+    kind: Kind,
+    finish: Option<Box<Finish>>,
+}
+
+enum Kind {
+    Whole(Bytes),
+    Upstream(Incoming),
+}
+
+/// What is to be done when the last byte has gone, or none will go any more. Once, whichever comes first.
+pub(crate) struct Finish {
+    http: Rc<HttpConnection>,
+    server: Arc<CompiledHttp>,
+    route: Option<Arc<Route>>,
+    pub(super) exchange: Exchange,
+    upstream: Option<UpstreamSide>,
+    deadline: Option<Instant>,
+    idle_timeout: Option<Duration>,
+    /// Made only when the body makes us wait.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+struct UpstreamSide {
+    cluster: Rc<LocalCluster>,
+    lease: Option<Lease>,
+    _admission: Admission,
+    request_body: Option<Rc<RefCell<Inbound>>>,
+}
+
+impl ResponseBody {
+    /// A body that is all there.
+    pub(super) fn whole(body: Bytes, finish: Finish) -> Self {
+        Self { kind: Kind::Whole(body), finish: Some(Box::new(finish)) }
+    }
+
+    /// The upstream's body.
+    pub(super) fn upstream(body: Incoming, finish: Finish) -> Self {
+        Self { kind: Kind::Upstream(body), finish: Some(Box::new(finish)) }
+    }
+
+    /// Empty, with nothing to be done at its end.
+    pub(super) fn unrecorded() -> Self {
+        Self { kind: Kind::Whole(Bytes::new()), finish: None }
+    }
+
+    fn end(&mut self, complete: bool) {
+        if let Some(finish) = self.finish.take() {
+            finish.end(complete);
+        }
+    }
+}
+
+impl Finish {
+    pub(super) fn new(
+        http: &Rc<HttpConnection>,
+        server: &Arc<CompiledHttp>,
+        route: Option<&Arc<Route>>,
+        exchange: Exchange,
+    ) -> Self {
+        // From here on the response's body stands for the request.
+        http.activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            http: Rc::clone(http),
+            server: Arc::clone(server),
+            route: route.map(Arc::clone),
+            exchange,
+            upstream: None,
+            deadline: None,
+            idle_timeout: None,
+            timer: None,
+        }
+    }
+
+    pub(super) fn upstream(
+        mut self,
+        cluster: Rc<LocalCluster>,
+        lease: Lease,
+        admission: Admission,
+        request_body: Option<Rc<RefCell<Inbound>>>,
+    ) -> Self {
+        self.upstream =
+            Some(UpstreamSide { cluster, lease: Some(lease), _admission: admission, request_body });
+        self
+    }
+
+    pub(super) fn until(mut self, deadline: Option<Instant>, idle_timeout: Option<Duration>) -> Self {
+        (self.deadline, self.idle_timeout) = (deadline, idle_timeout);
+        self
+    }
+
+    /// Has the body made us wait for too long?
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let quiet = self.idle_timeout.map(|limit| Instant::now() + limit);
+        let Some(end) = [self.deadline, quiet].into_iter().flatten().min() else { return Poll::Pending };
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => {
+                let timer = self.timer.insert(Box::pin(tokio::time::sleep_until(end)));
+                timer.as_mut().poll(cx)
+            }
+        }
+    }
+
+    fn trailers(&mut self, trailers: &http::HeaderMap) {
+        self.exchange.grpc_status = grpc_status(trailers);
+        if let Some(log) = &self.server.log {
+            keep(&mut self.exchange.kept_trailers, trailers, log.formatter.kept_trailers());
+        }
+    }
+
+    fn end(mut self: Box<Self>, complete: bool) {
+        let duration = self.exchange.begun.elapsed();
+        if !complete && self.exchange.flags.is_empty() {
+            self.exchange.flags = "DC";
+            self.exchange.details = "downstream_remote_disconnect";
+        }
+        if let Some(upstream) = &mut self.upstream {
+            if let Some(body) = &upstream.request_body {
+                self.exchange.bytes_received = body.borrow().bytes();
+            }
+            upstream.cluster.meter.sent.add(self.exchange.bytes_received);
+            upstream.cluster.meter.received.add(self.exchange.bytes_sent);
+            upstream.lease = None;
+        }
+        let exchange = &self.exchange;
+        self.http.meter.finished(exchange.status, duration);
+        self.http.meter.requests_active.set(self.http.meter.requests_active.get().saturating_sub(1));
+        let route = self.route.as_ref().map(|route| Arc::clone(&route.pattern));
+        let labels = RequestLabels {
+            method: known_method(&exchange.method),
+            status: exchange.status,
+            route: route.unwrap_or_default(),
+            scheme: exchange.scheme,
+            version: match exchange.version {
+                http::Version::HTTP_2 => "2",
+                http::Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+            error: exchange.flags,
+        };
+        self.http.worker.requests.finished(labels, duration);
+        if let Some(log) = &self.server.log {
+            let facts = Facts { duration: Some(duration), ..Facts::of(exchange) };
+            self.http.worker.log(log, |line| log.formatter.write(&facts, line));
+        }
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.http.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `grpc-status` of trailers, or of the head of a response without a body.
+pub(super) fn grpc_status(fields: &http::HeaderMap) -> Option<u16> {
+    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let body = match &mut this.kind {
+            Kind::Whole(bytes) if bytes.is_empty() => {
+                this.end(true);
+                return Poll::Ready(None);
+            }
+            Kind::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                if let Some(finish) = &mut this.finish {
+                    finish.exchange.bytes_sent += bytes.len() as u64;
+                }
+                this.end(true);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            Kind::Upstream(body) => body,
+        };
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let ended = body.is_end_stream();
+        match polled {
+            Poll::Pending => {
+                if let Some(finish) = &mut this.finish
+                    && finish.poll_late(cx).is_ready()
+                {
+                    (finish.exchange.flags, finish.exchange.details) = ("UT", "response_timeout");
+                    if let Some(upstream) = &finish.upstream {
+                        upstream.cluster.meter.timeouts.add(1);
+                    }
+                    this.end(false);
+                    return Poll::Ready(Some(Err(BodyError::TimedOut)));
+                }
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                this.end(true);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(finish) = &mut this.finish {
+                    (finish.exchange.flags, finish.exchange.details) =
+                        ("UC", "upstream_reset_after_response_started{connection_termination}");
+                }
+                this.end(false);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                let frame = this.count(frame);
+                if ended {
+                    this.end(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Upstream(body) => body.size_hint(),
+        }
+    }
+}
+
+impl ResponseBody {
+    fn count(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(finish) = &mut self.finish else { return frame };
+        if let Some(limit) = finish.idle_timeout
+            && let Some(timer) = &mut finish.timer
+        {
+            let quiet = Instant::now() + limit;
+            timer.as_mut().reset(finish.deadline.map_or(quiet, |deadline| deadline.min(quiet)));
+        }
+        match frame.into_data() {
+            Ok(data) => {
+                finish.exchange.bytes_sent += data.len() as u64;
+                Frame::data(data)
+            }
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => {
+                    let trailers = allowed_trailers(trailers);
+                    finish.trailers(&trailers);
+                    Frame::trailers(trailers)
+                }
+                Err(other) => other,
+            },
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    /// The codec drops a body when it has all of it, when there is nothing to send of it (HEAD, 304) or when the client
+    /// is gone.
+    fn drop(&mut self) {
+        let complete = self.is_end_stream()
+            || self.finish.as_ref().is_some_and(|finish| {
+                finish.exchange.method == http::Method::HEAD || matches!(finish.exchange.status, 204 | 304)
+            });
+        self.end(complete);
+    }
+}

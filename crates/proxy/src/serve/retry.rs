@@ -1,0 +1,273 @@
+//! Attempts: which endpoint, over which connection, and whether another one follows.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Response, header};
+use hyper::body::Incoming;
+use plenipo_model::{Forward, RetryOn, RetryPolicy};
+use tokio::time::Instant;
+
+use super::HttpConnection;
+use super::forward::{Outgoing, drain};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::snapshot::clusters::Upstream;
+use crate::upstream::balance;
+use crate::upstream::pool::{Admission, Lease, LeaseError, LocalCluster, SendError};
+
+/// Idle connections that may turn out to be dead before a fresh one is made. They cost nothing but a look.
+const MAX_STALE: u32 = 16;
+/// First pause before another attempt, doubled each time, cut at ten times as much (Envoy's defaults), shortened by chance.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How a request is tried.
+pub(super) struct Tries<'a> {
+    pub(super) http: &'a Rc<HttpConnection>,
+    pub(super) cluster: &'a Rc<LocalCluster>,
+    pub(super) rule: &'a Forward,
+    /// The balancer's key.
+    pub(super) key: Option<u64>,
+    /// End of the whole exchange.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What came of one attempt.
+enum Outcome {
+    Answered(Response<Incoming>, Lease),
+    Failed(Failure),
+    /// The upstream refused the stream before it worked on it.
+    RefusedStream,
+    /// An idle connection was dead, and nothing was sent: not an attempt at all.
+    Stale,
+}
+
+impl Tries<'_> {
+    /// Tries until there is an answer to pass on, or no attempt is left.
+    pub(super) async fn run(
+        &self,
+        outgoing: &mut Outgoing,
+        exchange: &mut Exchange,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let attempts = self.attempts(outgoing, exchange);
+        match self.deadline {
+            None => attempts.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, attempts).await {
+                Ok(result) => result,
+                Err(_) => {
+                    self.cluster.meter.timeouts.add(1);
+                    Err(Failure::TimedOut)
+                }
+            },
+        }
+    }
+
+    async fn attempts(
+        &self,
+        outgoing: &mut Outgoing,
+        exchange: &mut Exchange,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let policy = self.rule.retry.as_ref();
+        let mut left = policy.map_or(0, |policy| policy.retries);
+        let mut stale = 0;
+        let mut tried = Vec::new();
+        // Slots taken by retries are held until the end: they bound how many run at a time.
+        let mut slots: Vec<Admission> = Vec::new();
+        loop {
+            let last = left == 0;
+            let outcome = self.attempt(outgoing, exchange, &mut tried, last && stale >= MAX_STALE).await;
+            if matches!(outcome, Outcome::Stale) {
+                stale += 1;
+                if stale > MAX_STALE {
+                    return Err(Failure::Reset);
+                }
+                continue;
+            }
+            let again = !last
+                && policy.is_some_and(|policy| wants_another(policy, &outcome))
+                && outgoing.body.as_ref().is_none_or(|body| body.borrow().replayable());
+            if again && let Ok(slot) = self.cluster.admit(self.rule.priority, true) {
+                slots.push(slot);
+                left -= 1;
+                self.cluster.meter.retries.add(1);
+                if let Outcome::Answered(response, lease) = outcome {
+                    self.http.worker.tasks.spawn_local(drain(response, lease));
+                }
+                self.pause(slots.len() as u32).await;
+                continue;
+            }
+            return match outcome {
+                Outcome::Answered(response, lease) => Ok((response, lease)),
+                Outcome::Failed(failure) => Err(failure),
+                Outcome::RefusedStream | Outcome::Stale => Err(Failure::Reset),
+            };
+        }
+    }
+
+    async fn pause(&self, attempt: u32) {
+        let longest = PAUSE * 2u32.pow(attempt.min(4) - 1);
+        let micros = self.http.worker.random.next() % longest.min(PAUSE * 10).as_micros().max(1) as u64;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+
+    async fn attempt(
+        &self,
+        outgoing: &mut Outgoing,
+        exchange: &mut Exchange,
+        tried: &mut Vec<SocketAddr>,
+        last: bool,
+    ) -> Outcome {
+        let upstream = Arc::clone(&self.cluster.upstream.borrow());
+        let Some(address) = self.choose(&upstream, tried).await else {
+            return Outcome::Failed(Failure::NoEndpoint);
+        };
+        exchange.upstream = Some(address);
+        let lease = self.cluster.lease(address, self.rule.priority, &self.http.facts).await;
+        let mut lease = match lease {
+            Ok(lease) => lease,
+            Err(LeaseError::Overflow) => return Outcome::Failed(Failure::Overflow),
+            Err(error) => {
+                tried.push(address);
+                exchange.upstream_failure = Some(error.to_string());
+                self.cluster.meter.answered(0, Duration::ZERO);
+                return Outcome::Failed(Failure::Connect);
+            }
+        };
+        exchange.upstream_local = lease.local;
+        let may_follow = self.rule.retry.is_some() || (lease.reused && repeatable(outgoing));
+        // The head is moved, not copied, when nothing can follow this attempt.
+        let headers = if may_follow && !last {
+            outgoing.headers.clone()
+        } else {
+            std::mem::take(&mut outgoing.headers)
+        };
+        let request = outgoing.request(upstream.model.protocol, headers);
+        let sent = Instant::now();
+        let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
+        let response = match per_try {
+            None => lease.send(request).await,
+            Some(limit) => match tokio::time::timeout(limit, lease.send(request)).await {
+                Ok(response) => response,
+                Err(_) => {
+                    tried.push(address);
+                    self.cluster.meter.timeouts.add(1);
+                    self.cluster.meter.answered(0, limit);
+                    return Outcome::Failed(Failure::AttemptTimedOut);
+                }
+            },
+        };
+        let elapsed = sent.elapsed();
+        exchange.upstream_time = Some(elapsed);
+        match response {
+            Ok(response) if ambiguous(response.headers()) => Outcome::Failed(Failure::BadResponse),
+            Ok(response) => {
+                self.cluster.meter.answered(response.status().as_u16(), elapsed);
+                Outcome::Answered(response, lease)
+            }
+            Err(error) => self.failed(outgoing, exchange, tried, &lease, error, elapsed),
+        }
+    }
+
+    async fn choose(&self, upstream: &Upstream, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        let endpoints = match upstream.endpoints() {
+            Some(endpoints) => endpoints,
+            // Never resolved yet: worth as much waiting as a connection is.
+            None => {
+                let limit = upstream.model.connect_timeout;
+                tokio::time::timeout(limit, upstream.live.resolved()).await.ok()?
+            }
+        };
+        let load = |address| self.cluster.load(address);
+        let balance = upstream.model.balance;
+        balance::choose(&endpoints, balance, &self.cluster.turn, self.key, load, tried)
+            .map(|chosen| chosen.address)
+    }
+
+    /// What an error of the connection means.
+    fn failed(
+        &self,
+        outgoing: &mut Outgoing,
+        exchange: &mut Exchange,
+        tried: &mut Vec<SocketAddr>,
+        lease: &Lease,
+        error: SendError,
+        elapsed: Duration,
+    ) -> Outcome {
+        let SendError { unsent, error } = error;
+        if let Some(body) = &outgoing.body {
+            let body = body.borrow();
+            if body.exceeded() {
+                return Outcome::Failed(Failure::BodyTooLarge);
+            }
+            if body.broken() {
+                return Outcome::Failed(Failure::ClientGone);
+            }
+        }
+        if lease.reused {
+            if let Some(unsent) = unsent {
+                // The head comes back as it went.
+                outgoing.headers = unsent.into_parts().0.headers;
+                return Outcome::Stale;
+            }
+            let closed = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+            if closed && repeatable(outgoing) && !outgoing.headers.is_empty() {
+                return Outcome::Stale;
+            }
+        }
+        tried.push(lease.address);
+        exchange.upstream_failure = Some(error.to_string());
+        self.cluster.meter.answered(0, elapsed);
+        if refused_stream(&error) {
+            Outcome::RefusedStream
+        } else if error.is_parse() {
+            Outcome::Failed(Failure::BadResponse)
+        } else {
+            Outcome::Failed(Failure::Reset)
+        }
+    }
+}
+
+/// May this request be sent again without asking, when a connection that had been idle ends without an answer?
+/// (RFC 9110 §9.2.2: a proxy may repeat idempotent requests; one with a body might have reached somebody in part.)
+fn repeatable(outgoing: &Outgoing) -> bool {
+    let idempotent = matches!(outgoing.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+    idempotent && outgoing.body.is_none()
+}
+
+/// A response with two lengths is somebody's attack on whoever reads it (RFC 9112 §6.3).
+fn ambiguous(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
+}
+
+fn refused_stream(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
+            return h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn wants_another(policy: &RetryPolicy, outcome: &Outcome) -> bool {
+    use Failure::{AttemptTimedOut, BadResponse, Connect, Reset};
+    let status = match outcome {
+        Outcome::Answered(response, _) => response.status().as_u16(),
+        _ => 0,
+    };
+    let no_answer = matches!(
+        outcome,
+        Outcome::RefusedStream | Outcome::Failed(AttemptTimedOut | BadResponse | Connect | Reset)
+    );
+    match policy.on {
+        RetryOn::FiveXx => no_answer || status >= 500,
+        RetryOn::GatewayError => no_answer || matches!(status, 502..=504),
+        RetryOn::ConnectFailure => matches!(outcome, Outcome::Failed(Connect)),
+        RetryOn::Retriable4xx => status == 409,
+        RetryOn::RefusedStream => matches!(outcome, Outcome::RefusedStream),
+        RetryOn::RetriableStatusCodes => policy.statuses.contains(&status),
+    }
+}

@@ -1,0 +1,8 @@
+//! The way to an endpoint: which one, over which connection.
+
+pub(crate) mod balance;
+pub(crate) mod connect;
+pub(crate) mod hashing;
+pub(crate) mod health;
+pub(crate) mod pool;
+pub(crate) mod upkeep;

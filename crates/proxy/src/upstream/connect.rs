@@ -1,0 +1,108 @@
+//! A new connection to an endpoint: TCP, then the PROXY header, then TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use plenipo_model::{Cluster, SendProxyProtocol, TcpKeepalive};
+use rustls_pki_types::ServerName;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::exchange::Connection;
+use crate::io::Stream;
+use crate::proxy_protocol;
+use crate::snapshot::clusters::Upstream;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("connection refused or unreachable: {0}")]
+    Tcp(#[source] io::Error),
+    #[error("TLS: {0}")]
+    Tls(#[source] io::Error),
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+    #[error("TLS towards the cluster cannot be set up")]
+    TlsUnusable,
+}
+
+/// A connection to an endpoint.
+pub(crate) struct Connected {
+    pub(crate) stream: Stream,
+    pub(crate) local: Option<SocketAddr>,
+}
+
+/// Connects, within the cluster's time.
+///
+/// `downstream` is whose addresses the PROXY header tells; a health check tells none.
+pub(crate) async fn connect(
+    upstream: &Upstream,
+    address: SocketAddr,
+    downstream: Option<&Connection>,
+) -> Result<Connected, ConnectError> {
+    let limit = upstream.model.connect_timeout;
+    match tokio::time::timeout(limit, unbounded(upstream, address, downstream)).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::TimedOut(limit)),
+    }
+}
+
+async fn unbounded(
+    upstream: &Upstream,
+    address: SocketAddr,
+    downstream: Option<&Connection>,
+) -> Result<Connected, ConnectError> {
+    let mut socket = TcpStream::connect(address).await.map_err(ConnectError::Tcp)?;
+    tune(&socket, &upstream.model).map_err(ConnectError::Tcp)?;
+    if let Some(version) = upstream.model.send_proxy {
+        let header = proxy_header(version, downstream);
+        socket.write_all(&header).await.map_err(ConnectError::Tcp)?;
+    }
+    let local = socket.local_addr().ok();
+    let stream = match &upstream.tls {
+        // Never in clear text instead.
+        Err(_) => return Err(ConnectError::TlsUnusable),
+        Ok(None) => Stream::plain(socket),
+        Ok(Some(tls)) => {
+            let name = tls.server_name.clone().unwrap_or_else(|| ServerName::from(address.ip()));
+            let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+            let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
+            Stream::Client(Box::new(stream))
+        }
+    };
+    Ok(Connected { stream, local })
+}
+
+fn tune(socket: &TcpStream, cluster: &Cluster) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    if let Some(TcpKeepalive { probes, idle, interval }) = cluster.keepalive {
+        let mut keepalive = socket2::TcpKeepalive::new();
+        if let Some(idle) = idle {
+            keepalive = keepalive.with_time(idle);
+        }
+        if let Some(interval) = interval {
+            keepalive = keepalive.with_interval(interval);
+        }
+        if let Some(probes) = probes {
+            keepalive = keepalive.with_retries(probes);
+        }
+        SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    }
+    Ok(())
+}
+
+fn proxy_header(version: SendProxyProtocol, downstream: Option<&Connection>) -> Vec<u8> {
+    let addresses = downstream.map(|connection| (connection.peer, connection.local));
+    let mut header = Vec::with_capacity(128);
+    match (version, addresses) {
+        (SendProxyProtocol::V1, Some((source, destination))) => {
+            proxy_protocol::write_v1(&mut header, source, destination);
+        }
+        (SendProxyProtocol::V1, None) => header.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        (SendProxyProtocol::V2, addresses) => proxy_protocol::write_v2(&mut header, addresses, &[], true),
+    }
+    header
+}

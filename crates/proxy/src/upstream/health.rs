@@ -1,0 +1,220 @@
+//! Active health checks.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe, UpstreamProtocol};
+use tokio::task::JoinHandle;
+
+use super::connect::connect;
+use crate::io::Stream;
+use crate::snapshot::clusters::{EndpointState, Upstream};
+use crate::worker::LocalExecutor;
+
+/// How often the list of endpoints is looked at for ones that came or went.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Checks every endpoint of a cluster, until aborted.
+pub(crate) async fn watch(upstream: Arc<Upstream>) {
+    let mut watched: HashMap<SocketAddr, Watched> = HashMap::new();
+    loop {
+        let endpoints = upstream.live.resolved().await;
+        watched.retain(|_, watched| {
+            endpoints.endpoints.iter().any(|state| Arc::ptr_eq(state, &watched.endpoint))
+        });
+        for endpoint in &endpoints.endpoints {
+            watched.entry(endpoint.address).or_insert_with(|| {
+                let task = tokio::task::spawn_local(check(Arc::clone(&upstream), Arc::clone(endpoint)));
+                Watched { endpoint: Arc::clone(endpoint), task }
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// An endpoint under watch; dropping it ends the watch.
+struct Watched {
+    endpoint: Arc<EndpointState>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Asks one endpoint forever. The first answer decides at once; later ones need their threshold.
+async fn check(upstream: Arc<Upstream>, endpoint: Arc<EndpointState>) {
+    let mut tallies: Vec<_> =
+        upstream.model.health_checks.iter().map(|rule| (rule, Tally::default())).collect();
+    let shortest = upstream.model.health_checks.iter().map(|rule| rule.interval).min().unwrap_or_default();
+    loop {
+        for (rule, tally) in &mut tallies {
+            let passed = tokio::time::timeout(rule.timeout, probe(&upstream, endpoint.address, rule)).await;
+            tally.note(rule, passed.unwrap_or(false));
+        }
+        let healthy = tallies.iter().all(|(_, tally)| tally.healthy);
+        if healthy != endpoint.healthy() {
+            tracing::info!(cluster = %upstream.model.name, endpoint = %endpoint.address, healthy, "health changed");
+        }
+        endpoint.set_healthy(healthy);
+        tokio::time::sleep(shortest.max(Duration::from_millis(10))).await;
+    }
+}
+
+/// Answers in a row.
+#[derive(Debug, Default)]
+struct Tally {
+    healthy: bool,
+    answered: bool,
+    row: u32,
+}
+
+impl Tally {
+    fn note(&mut self, rule: &HealthCheck, passed: bool) {
+        if !self.answered {
+            (self.answered, self.healthy) = (true, passed);
+            return;
+        }
+        if passed == self.healthy {
+            self.row = 0;
+            return;
+        }
+        self.row += 1;
+        let needed = if passed { rule.healthy_after } else { rule.unhealthy_after };
+        if self.row >= needed {
+            (self.healthy, self.row) = (passed, 0);
+        }
+    }
+}
+
+async fn probe(upstream: &Upstream, address: SocketAddr, rule: &HealthCheck) -> bool {
+    let Ok(connected) = connect(upstream, address, None).await else { return false };
+    match &rule.probe {
+        HealthProbe::Tcp => true,
+        HealthProbe::Http { path, host, headers, statuses } => {
+            let host = host.as_deref().unwrap_or(&upstream.model.name);
+            let Some(request) = http_request(path, host, headers, upstream) else { return false };
+            let response = match upstream.model.protocol {
+                UpstreamProtocol::Http1 => ask_http1(connected.stream, request).await,
+                UpstreamProtocol::Http2 => ask_http2(connected.stream, request).await,
+            };
+            response.is_some_and(|response| {
+                let status = response.status().as_u16();
+                match statuses.as_slice() {
+                    [] => status == 200,
+                    ranges => ranges.iter().any(|(min, max)| (*min..=*max).contains(&status)),
+                }
+            })
+        }
+        HealthProbe::Grpc { service, authority } => {
+            let authority = authority.as_deref().unwrap_or(&upstream.model.name);
+            let Some(request) = grpc_request(service, authority) else { return false };
+            match ask_http2(connected.stream, request).await {
+                Some(response) => serving(response).await,
+                None => false,
+            }
+        }
+    }
+}
+
+fn http_request(
+    path: &str,
+    host: &str,
+    edits: &HeaderEdits,
+    upstream: &Upstream,
+) -> Option<Request<Full<Bytes>>> {
+    let uri: Uri = match upstream.model.protocol {
+        UpstreamProtocol::Http1 => path.parse().ok()?,
+        UpstreamProtocol::Http2 => format!("http://{host}{path}").parse().ok()?,
+    };
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    if upstream.model.protocol == UpstreamProtocol::Http1 {
+        headers.insert(header::HOST, HeaderValue::from_str(host).ok()?);
+    }
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("plenipo-health-check"));
+    for edit in &edits.add {
+        if let Some(value) = edit.value.as_literal().and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(&edit.name, value);
+        }
+    }
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    Some(request)
+}
+
+async fn ask_http1(stream: Stream, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    tokio::task::spawn_local(connection);
+    sender.send_request(request).await.ok()
+}
+
+async fn ask_http2(stream: Stream, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
+    let (mut sender, connection) = http2::handshake(LocalExecutor, TokioIo::new(stream)).await.ok()?;
+    tokio::task::spawn_local(connection);
+    sender.send_request(request).await.ok()
+}
+
+/// `grpc.health.v1.Health/Check`, its message written by hand: one string field, number 1.
+fn grpc_request(service: &str, authority: &str) -> Option<Request<Full<Bytes>>> {
+    let mut message = Vec::new();
+    if !service.is_empty() {
+        let length = u8::try_from(service.len()).ok().filter(|length| *length < 128)?;
+        message.extend_from_slice(&[0x0a, length]);
+        message.extend_from_slice(service.as_bytes());
+    }
+    let mut body = vec![0];
+    body.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
+    body.extend_from_slice(&message);
+    let mut request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
+        .body(Full::from(body))
+        .ok()?;
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(HeaderName::from_static("te"), HeaderValue::from_static("trailers"));
+    Some(request)
+}
+
+/// SERVING is 1 in field 1 of the answer.
+async fn serving(response: Response<Incoming>) -> bool {
+    let Ok(body) = response.into_body().collect().await else { return false };
+    let ok =
+        body.trailers().is_none_or(|trailers| trailers.get("grpc-status").is_none_or(|status| status == "0"));
+    let bytes = body.to_bytes();
+    ok && bytes.get(5..).is_some_and(|message| message.starts_with(&[0x08, 0x01]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_answer_decides_and_later_ones_need_their_threshold() {
+        let rule = HealthCheck {
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(1),
+            healthy_after: 2,
+            unhealthy_after: 3,
+            probe: HealthProbe::Tcp,
+        };
+        let mut tally = Tally::default();
+        let mut health = Vec::new();
+        for passed in [true, false, false, true, false, false, false, true, true] {
+            tally.note(&rule, passed);
+            health.push(tally.healthy);
+        }
+        assert_eq!(health, [true, true, true, true, true, true, false, false, true]);
+    }
+}

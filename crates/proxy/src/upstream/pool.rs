@@ -1,0 +1,429 @@
+//! Connections of one data thread to the endpoints of a cluster, and what is counted there.
+//!
+//! Everything here belongs to one thread: no lock, no atomic. An HTTP/1 connection is lent to one exchange and comes
+//! back when the response has ended; an HTTP/2 connection is shared.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use plenipo_model::{LimitSet, Priority, UpstreamProtocol};
+use tokio::time::Instant;
+
+use super::connect::{ConnectError, Connected, connect};
+use crate::body::RequestBody;
+use crate::exchange::Connection;
+use crate::metrics::ClusterMeter;
+use crate::snapshot::clusters::Upstream;
+use crate::worker::LocalExecutor;
+
+/// Streams put on one HTTP/2 connection before another is opened.
+const STREAMS_PER_CONNECTION: u32 = 100;
+
+/// A cluster, as one data thread knows it.
+pub(crate) struct LocalCluster {
+    /// The newest form of it.
+    pub(crate) upstream: RefCell<Arc<Upstream>>,
+    endpoints: RefCell<HashMap<SocketAddr, Rc<LocalEndpoint>>>,
+    /// The balancer's position.
+    pub(crate) turn: Cell<u32>,
+    /// What is counted.
+    pub(crate) meter: ClusterMeter,
+    default: Usage,
+    high: Usage,
+}
+
+/// What counts against the circuit breakers of one priority.
+#[derive(Default)]
+struct Usage {
+    requests: Cell<u32>,
+    pending: Cell<u32>,
+    retries: Cell<u32>,
+}
+
+/// Connections to one endpoint.
+#[derive(Default)]
+struct LocalEndpoint {
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Rc<Shared>>>,
+    active: Cell<u32>,
+    /// Held while an HTTP/2 connection is being made, so that a burst shares one.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+struct Idle {
+    sender: http1::SendRequest<RequestBody>,
+    since: Instant,
+    born: Instant,
+    local: Option<SocketAddr>,
+}
+
+struct Shared {
+    sender: http2::SendRequest<RequestBody>,
+    streams: Cell<u32>,
+    born: Instant,
+    idle_since: Cell<Instant>,
+    local: Option<SocketAddr>,
+}
+
+/// A connection lent to one exchange.
+pub(crate) struct Lease {
+    cluster: Rc<LocalCluster>,
+    endpoint: Rc<LocalEndpoint>,
+    /// Which endpoint.
+    pub(crate) address: SocketAddr,
+    /// Our end.
+    pub(crate) local: Option<SocketAddr>,
+    /// It served another exchange before.
+    pub(crate) reused: bool,
+    connection: Lent,
+}
+
+enum Lent {
+    Http1 { sender: Option<http1::SendRequest<RequestBody>>, born: Instant },
+    Http2(Rc<Shared>),
+}
+
+/// Counts a request against the circuit breakers while it lives.
+pub(crate) struct Admission {
+    cluster: Rc<LocalCluster>,
+    priority: Priority,
+    retry: bool,
+}
+
+/// A circuit breaker is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl LocalCluster {
+    pub(crate) fn new(upstream: &Arc<Upstream>) -> Rc<Self> {
+        Rc::new(Self {
+            upstream: RefCell::new(Arc::clone(upstream)),
+            endpoints: RefCell::default(),
+            turn: Cell::new(0),
+            meter: ClusterMeter::default(),
+            default: Usage::default(),
+            high: Usage::default(),
+        })
+    }
+
+    fn usage(&self, priority: Priority) -> &Usage {
+        match priority {
+            Priority::Default => &self.default,
+            Priority::High => &self.high,
+        }
+    }
+
+    fn limits(&self, priority: Priority) -> LimitSet {
+        let upstream = self.upstream.borrow();
+        match priority {
+            Priority::Default => upstream.model.limits.default,
+            Priority::High => upstream.model.limits.high,
+        }
+    }
+
+    /// Lets a request (or a retry) in, if the circuit breakers allow.
+    pub(crate) fn admit(self: &Rc<Self>, priority: Priority, retry: bool) -> Result<Admission, Overflow> {
+        let (usage, limits) = (self.usage(priority), self.limits(priority));
+        let full = if retry {
+            usage.retries.get() >= limits.retries
+        } else {
+            usage.requests.get() >= limits.requests
+        };
+        if full {
+            self.meter.overflows.add(1);
+            return Err(Overflow);
+        }
+        let count = if retry { &usage.retries } else { &usage.requests };
+        count.set(count.get() + 1);
+        if !retry {
+            self.meter.active.set(self.meter.active.get() + 1);
+        }
+        Ok(Admission { cluster: Rc::clone(self), priority, retry })
+    }
+
+    /// Requests of this thread under way at an endpoint.
+    pub(crate) fn load(&self, address: SocketAddr) -> u32 {
+        self.endpoints.borrow().get(&address).map_or(0, |endpoint| endpoint.active.get())
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> Rc<LocalEndpoint> {
+        Rc::clone(self.endpoints.borrow_mut().entry(address).or_default())
+    }
+
+    /// A connection to an endpoint: one at hand, or a new one.
+    pub(crate) async fn lease(
+        self: &Rc<Self>,
+        address: SocketAddr,
+        priority: Priority,
+        downstream: &Connection,
+    ) -> Result<Lease, LeaseError> {
+        let endpoint = self.endpoint(address);
+        let upstream = Arc::clone(&self.upstream.borrow());
+        // Connections that begin with the address of one client serve that client only.
+        let reusable = upstream.model.send_proxy.is_none();
+        match upstream.model.protocol {
+            UpstreamProtocol::Http1 => {
+                if let Some(idle) = reusable.then(|| endpoint.take_idle(&upstream)).flatten() {
+                    let connection = Lent::Http1 { sender: Some(idle.sender), born: idle.born };
+                    return Ok(Lease::new(self, endpoint, address, idle.local, true, connection));
+                }
+                let connected = self.open(&upstream, address, priority, downstream).await?;
+                let local = connected.local;
+                let sender = self.start_http1(connected).await?;
+                let connection = Lent::Http1 { sender: Some(sender), born: Instant::now() };
+                Ok(Lease::new(self, endpoint, address, local, false, connection))
+            }
+            UpstreamProtocol::Http2 => {
+                if let Some(shared) = endpoint.take_shared(&upstream) {
+                    let local = shared.local;
+                    return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
+                }
+                let connecting = Rc::clone(&endpoint);
+                let _one_at_a_time = connecting.connecting.lock().await;
+                if let Some(shared) = endpoint.take_shared(&upstream) {
+                    let local = shared.local;
+                    return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
+                }
+                let connected = self.open(&upstream, address, priority, downstream).await?;
+                let shared = self.start_http2(connected).await?;
+                endpoint.shared.borrow_mut().push(Rc::clone(&shared));
+                let local = shared.local;
+                Ok(Lease::new(self, endpoint, address, local, false, Lent::Http2(shared)))
+            }
+        }
+    }
+
+    /// Opens a connection, counted against the circuit breakers.
+    async fn open(
+        &self,
+        upstream: &Upstream,
+        address: SocketAddr,
+        priority: Priority,
+        downstream: &Connection,
+    ) -> Result<Connected, LeaseError> {
+        let limits = self.limits(priority);
+        let pending = &self.usage(priority).pending;
+        if self.meter.connections.get() >= u64::from(limits.connections) || pending.get() >= limits.pending {
+            self.meter.overflows.add(1);
+            return Err(LeaseError::Overflow);
+        }
+        let _waiting = Counted::up(pending);
+        match connect(upstream, address, Some(downstream)).await {
+            Ok(connected) => {
+                self.meter.connections_total.add(1);
+                Ok(connected)
+            }
+            Err(error) => {
+                self.meter.connect_failures.add(1);
+                Err(LeaseError::Connect(error))
+            }
+        }
+    }
+
+    async fn start_http1(
+        self: &Rc<Self>,
+        connected: Connected,
+    ) -> Result<http1::SendRequest<RequestBody>, LeaseError> {
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(200)
+            .handshake(TokioIo::new(connected.stream))
+            .await
+            .map_err(LeaseError::Handshake)?;
+        let cluster = Rc::clone(self);
+        cluster.connection_opened();
+        tokio::task::spawn_local(async move {
+            // An error here is the exchange's error too; it is reported there.
+            let _ = connection.with_upgrades().await;
+            cluster.connection_closed();
+        });
+        Ok(sender)
+    }
+
+    async fn start_http2(self: &Rc<Self>, connected: Connected) -> Result<Rc<Shared>, LeaseError> {
+        let local = connected.local;
+        let (sender, connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .handshake(TokioIo::new(connected.stream))
+            .await
+            .map_err(LeaseError::Handshake)?;
+        let cluster = Rc::clone(self);
+        cluster.connection_opened();
+        tokio::task::spawn_local(async move {
+            let _ = connection.await;
+            cluster.connection_closed();
+        });
+        let now = Instant::now();
+        Ok(Rc::new(Shared { sender, streams: Cell::new(0), born: now, idle_since: Cell::new(now), local }))
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.meter.connections.set(self.meter.connections.get() + 1);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.meter.connections.set(self.meter.connections.get().saturating_sub(1));
+    }
+
+    /// Closes connections that were idle for too long, and forgets endpoints that are gone.
+    pub(crate) fn tidy(&self) {
+        let upstream = Arc::clone(&self.upstream.borrow());
+        let current = upstream.endpoints();
+        self.endpoints.borrow_mut().retain(|address, endpoint| {
+            let known = current
+                .as_ref()
+                .is_none_or(|set| set.endpoints.iter().any(|endpoint| endpoint.address == *address));
+            let fresh = |since: Instant, born: Instant| {
+                known
+                    && upstream.model.idle_timeout.is_none_or(|limit| since.elapsed() < limit)
+                    && upstream.model.max_connection_lifetime.is_none_or(|limit| born.elapsed() < limit)
+            };
+            endpoint
+                .idle
+                .borrow_mut()
+                .retain(|idle| !idle.sender.is_closed() && fresh(idle.since, idle.born));
+            endpoint.shared.borrow_mut().retain(|shared| {
+                let idle = shared.streams.get() == 0;
+                !shared.sender.is_closed() && !(idle && !fresh(shared.idle_since.get(), shared.born))
+            });
+            known || endpoint.active.get() > 0
+        });
+    }
+}
+
+impl LocalEndpoint {
+    /// The idle connection used last: the warmest one, and the others get their chance to grow old.
+    fn take_idle(&self, upstream: &Upstream) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        let lifetime = upstream.model.max_connection_lifetime;
+        while let Some(at) = idle.iter().rposition(|idle| idle.sender.is_closed() || idle.sender.is_ready()) {
+            let candidate = idle.remove(at);
+            let old = lifetime.is_some_and(|limit| candidate.born.elapsed() >= limit);
+            if !candidate.sender.is_closed() && !old {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    fn take_shared(&self, upstream: &Upstream) -> Option<Rc<Shared>> {
+        let mut shared = self.shared.borrow_mut();
+        let lifetime = upstream.model.max_connection_lifetime;
+        shared.retain(|shared| !shared.sender.is_closed());
+        let young = |shared: &Shared| lifetime.is_none_or(|limit| shared.born.elapsed() < limit);
+        shared.iter().find(|shared| shared.streams.get() < STREAMS_PER_CONNECTION && young(shared)).cloned()
+    }
+}
+
+/// Why there is no connection to send on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeaseError {
+    #[error("a circuit breaker is open")]
+    Overflow,
+    #[error(transparent)]
+    Connect(ConnectError),
+    #[error("HTTP: {0}")]
+    Handshake(#[source] hyper::Error),
+}
+
+/// Counts one up while it lives.
+struct Counted<'a>(&'a Cell<u32>);
+
+impl<'a> Counted<'a> {
+    fn up(count: &'a Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let usage = self.cluster.usage(self.priority);
+        let count = if self.retry { &usage.retries } else { &usage.requests };
+        count.set(count.get() - 1);
+        if !self.retry {
+            self.cluster.meter.active.set(self.cluster.meter.active.get() - 1);
+        }
+    }
+}
+
+impl Lease {
+    fn new(
+        cluster: &Rc<LocalCluster>,
+        endpoint: Rc<LocalEndpoint>,
+        address: SocketAddr,
+        local: Option<SocketAddr>,
+        reused: bool,
+        connection: Lent,
+    ) -> Self {
+        endpoint.active.set(endpoint.active.get() + 1);
+        if let Lent::Http2(shared) = &connection {
+            shared.streams.set(shared.streams.get() + 1);
+        }
+        Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, connection }
+    }
+
+    /// Sends a request and waits for the head of the response.
+    ///
+    /// # Errors
+    /// The error of the connection, and the request itself if not a byte of it was sent.
+    pub(crate) async fn send(
+        &mut self,
+        request: http::Request<RequestBody>,
+    ) -> Result<http::Response<hyper::body::Incoming>, SendError> {
+        let result = match &mut self.connection {
+            Lent::Http1 { sender: Some(sender), .. } => sender.try_send_request(request).await,
+            Lent::Http1 { sender: None, .. } => {
+                unreachable!("the sender leaves the lease only when it is dropped")
+            }
+            Lent::Http2(shared) => shared.sender.clone().try_send_request(request).await,
+        };
+        result.map_err(|mut error| SendError {
+            unsent: error.take_message().map(Box::new),
+            error: error.into_error(),
+        })
+    }
+}
+
+/// A request that got no response.
+pub(crate) struct SendError {
+    /// The request, when nothing of it was sent.
+    pub(crate) unsent: Option<Box<http::Request<RequestBody>>>,
+    pub(crate) error: hyper::Error,
+}
+
+impl Drop for Lease {
+    /// The connection goes back, if it can serve another exchange.
+    fn drop(&mut self) {
+        self.endpoint.active.set(self.endpoint.active.get() - 1);
+        let now = Instant::now();
+        match &mut self.connection {
+            Lent::Http2(shared) => {
+                shared.streams.set(shared.streams.get() - 1);
+                shared.idle_since.set(now);
+            }
+            Lent::Http1 { sender, born } => {
+                let reusable = self.cluster.upstream.borrow().model.send_proxy.is_none();
+                if let Some(sender) = sender.take()
+                    && reusable
+                    && !sender.is_closed()
+                {
+                    let idle = Idle { sender, since: now, born: *born, local: self.local };
+                    self.endpoint.idle.borrow_mut().push(idle);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A data thread: its own runtime, sockets, connection pools and counters. Nothing on the request path is shared with
+//! another thread but the snapshot.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access_log::LogLines;
+use crate::listen::{self, LocalListener};
+use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
+use crate::random::Random;
+use crate::snapshot::clusters::Upstream;
+use crate::snapshot::{Log, Snapshot};
+use crate::upstream::pool::LocalCluster;
+
+/// Connections left idle are looked for this often.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// What a data thread is told.
+pub(crate) enum Order {
+    /// Serve this from now on. The sockets are for listeners that it did not have before.
+    Publish {
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
+    /// Tell your numbers.
+    Measure(oneshot::Sender<Measurements>),
+    /// Are you turning?
+    Ping(oneshot::Sender<()>),
+    /// Ask every client to go elsewhere, but keep serving.
+    Lame,
+    /// Take no new connections, end the idle ones, finish what is under way; then answer.
+    Drain(oneshot::Sender<()>),
+}
+
+/// A data thread's state.
+pub(crate) struct Worker {
+    /// The snapshot, behind a count of this thread's own: cloning it per request touches no shared memory.
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    clusters: RefCell<HashMap<u64, Rc<LocalCluster>>>,
+    listeners: RefCell<HashMap<SocketAddr, LocalListener>>,
+    meters: RefCell<HashMap<Arc<str>, Rc<ListenerMeter>>>,
+    pub(crate) requests: RequestMeter,
+    logs: RefCell<HashMap<usize, LogLines>>,
+    /// Responses ask clients to go elsewhere.
+    lame: Cell<bool>,
+    /// Connections end as soon as nothing is under way on them.
+    pub(crate) draining: CancellationToken,
+    /// Every connection.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) random: Random,
+}
+
+/// Runs futures of hyper's HTTP/2 on this thread.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
+where
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// The body of a data thread: serves until the orders end.
+pub(crate) async fn run(mut orders: mpsc::UnboundedReceiver<Order>, empty: Arc<Snapshot>) {
+    let worker = Rc::new(Worker::new(empty));
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(order) => worker.obey(order),
+                None => return,
+            },
+            _ = tidy.tick() => worker.tidy(),
+        }
+    }
+}
+
+impl Worker {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot: RefCell::new(Rc::new(snapshot)),
+            clusters: RefCell::default(),
+            listeners: RefCell::default(),
+            meters: RefCell::default(),
+            requests: RequestMeter::default(),
+            logs: RefCell::default(),
+            lame: Cell::new(false),
+            draining: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            random: Random::new(),
+        }
+    }
+
+    fn obey(self: &Rc<Self>, order: Order) {
+        match order {
+            Order::Publish { snapshot, sockets, done } => {
+                self.publish(snapshot, sockets);
+                // Whoever ordered it may have gone; then nobody needs the answer.
+                let _ = done.send(());
+            }
+            Order::Measure(answer) => {
+                let _ = answer.send(self.measure());
+            }
+            Order::Ping(answer) => {
+                let _ = answer.send(());
+            }
+            Order::Lame => self.lame.set(true),
+            Order::Drain(done) => {
+                self.lame.set(true);
+                let worker = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    let listeners: Vec<_> = worker.listeners.borrow_mut().drain().map(|(_, l)| l).collect();
+                    for listener in listeners {
+                        listener.close().await;
+                    }
+                    worker.draining.cancel();
+                    worker.tasks.close();
+                    worker.tasks.wait().await;
+                    let _ = done.send(());
+                });
+            }
+        }
+    }
+
+    fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, std::net::TcpListener)>) {
+        self.refresh_clusters(&snapshot);
+        *self.snapshot.borrow_mut() = Rc::new(Arc::clone(&snapshot));
+        let mut listeners = self.listeners.borrow_mut();
+        for (bind, socket) in sockets {
+            match listen::start(self, bind, socket) {
+                Ok(listener) => {
+                    listeners.insert(bind, listener);
+                }
+                Err(error) => tracing::error!(%bind, %error, "a listening socket cannot be used"),
+            }
+        }
+        let removed: Vec<_> =
+            listeners.keys().filter(|bind| snapshot.listener(**bind).is_none()).copied().collect();
+        for bind in removed {
+            if let Some(listener) = listeners.remove(&bind) {
+                tokio::task::spawn_local(listener.close());
+            }
+        }
+    }
+
+    /// Clusters that live on get their newest form; pools of those that are gone are dropped with their last request.
+    fn refresh_clusters(&self, snapshot: &Snapshot) {
+        let newest: HashMap<u64, &Arc<Upstream>> =
+            snapshot.upstreams().map(|upstream| (upstream.live.id, upstream)).collect();
+        self.clusters.borrow_mut().retain(|id, cluster| match newest.get(id) {
+            Some(upstream) => {
+                *cluster.upstream.borrow_mut() = Arc::clone(upstream);
+                true
+            }
+            None => false,
+        });
+        self.logs.borrow_mut().clear();
+    }
+
+    /// The snapshot that serves now.
+    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// This thread's side of a cluster.
+    pub(crate) fn cluster(&self, upstream: &Arc<Upstream>) -> Rc<LocalCluster> {
+        let mut clusters = self.clusters.borrow_mut();
+        Rc::clone(clusters.entry(upstream.live.id).or_insert_with(|| LocalCluster::new(upstream)))
+    }
+
+    /// This thread's numbers for the listeners of a stats prefix.
+    pub(crate) fn meter(&self, stats_prefix: &Arc<str>) -> Rc<ListenerMeter> {
+        if let Some(meter) = self.meters.borrow().get(stats_prefix) {
+            return Rc::clone(meter);
+        }
+        Rc::clone(self.meters.borrow_mut().entry(Arc::clone(stats_prefix)).or_default())
+    }
+
+    /// Should responses ask the client to go elsewhere?
+    pub(crate) fn is_lame(&self) -> bool {
+        self.lame.get()
+    }
+
+    /// Writes a line to an access log.
+    pub(crate) fn log(&self, log: &Log, write: impl FnOnce(&mut Vec<u8>)) {
+        let key = Arc::as_ptr(&log.writer) as usize;
+        let mut logs = self.logs.borrow_mut();
+        logs.entry(key).or_insert_with(|| log.writer.lines()).push(write);
+    }
+
+    fn tidy(&self) {
+        self.clusters.borrow().values().for_each(|cluster| cluster.tidy());
+    }
+
+    fn measure(&self) -> Measurements {
+        let mut numbers = Measurements { requests: self.requests.read(), ..Measurements::default() };
+        for (name, meter) in self.meters.borrow().iter() {
+            numbers.listeners.insert(Arc::clone(name), meter.read());
+        }
+        for cluster in self.clusters.borrow().values() {
+            let name = Arc::clone(&cluster.upstream.borrow().model.name);
+            numbers.clusters.insert(name, cluster.meter.read());
+        }
+        numbers
+    }
+}

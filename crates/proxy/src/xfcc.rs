@@ -1,0 +1,82 @@
+//! `x-forwarded-client-cert`: what upstreams are told about the client's certificate, in the form and by the five modes
+//! that Envoy defines ("HTTP header manipulation: x-forwarded-client-cert").
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use plenipo_model::{ClientCertDetails, ClientCertHeader};
+
+use crate::client_certificate::url_encoded_pem;
+use crate::exchange::{ClientCertificate, Connection, Tls};
+
+#[cfg(test)]
+mod tests;
+
+const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+/// Sets, extends or removes the field as `mode` says.
+pub fn client_cert_header(mode: &ClientCertHeader, connection: &Connection, headers: &mut HeaderMap) {
+    let certified = connection.tls.as_ref().and_then(|tls| Some((tls, tls.client.as_ref()?)));
+    match (mode, certified) {
+        (ClientCertHeader::AlwaysForwardOnly, _) | (ClientCertHeader::ForwardOnly, Some(_)) => {}
+        (ClientCertHeader::SanitizeSet(details), Some((tls, client))) => {
+            set(headers, Vec::new(), &hop(*details, tls, client));
+        }
+        (ClientCertHeader::AppendForward(details), Some((tls, client))) => {
+            let lines = headers.get_all(FORWARDED_CLIENT_CERT).iter();
+            let earlier: Vec<u8> =
+                lines.flat_map(|line| [line.as_bytes(), b","]).flatten().copied().collect();
+            set(headers, earlier, &hop(*details, tls, client));
+        }
+        _ => {
+            headers.remove(FORWARDED_CLIENT_CERT);
+        }
+    }
+}
+
+fn set(headers: &mut HeaderMap, mut value: Vec<u8>, hop: &str) {
+    value.extend_from_slice(hop.as_bytes());
+    match HeaderValue::from_bytes(&value) {
+        Ok(value) => {
+            headers.insert(FORWARDED_CLIENT_CERT, value);
+        }
+        // A URI name in the certificate with a control byte in it: say nothing rather than something else.
+        Err(_) => {
+            headers.remove(FORWARDED_CLIENT_CERT);
+        }
+    }
+}
+
+/// This hop's element. The order of the keys, and that `Subject` and `URI` are there even when empty, is Envoy's.
+fn hop(details: ClientCertDetails, tls: &Tls, client: &ClientCertificate) -> String {
+    let mut keys = vec![format!("Hash={}", client.sha256)];
+    if details.cert {
+        let leaf = &tls.client_chain[..tls.client_chain.len().min(1)];
+        keys.push(format!("Cert=\"{}\"", url_encoded_pem(leaf)));
+    }
+    if details.chain {
+        keys.push(format!("Chain=\"{}\"", url_encoded_pem(&tls.client_chain)));
+    }
+    if details.subject {
+        keys.push(format!("Subject=\"{}\"", client.subject));
+    }
+    if details.uri && client.uris.is_empty() {
+        keys.push("URI=".to_owned());
+    } else if details.uri {
+        keys.extend(client.uris.iter().map(|uri| format!("URI={}", quoted(uri))));
+    }
+    if details.dns {
+        keys.extend(client.dns.iter().map(|dns| format!("DNS={}", quoted(dns))));
+    }
+    keys.join(";")
+}
+
+/// In quotes when it would else read as more than one value; Envoy leaves it bare, and a certificate could speak for
+/// another hop.
+fn quoted(value: &str) -> Cow<'_, str> {
+    if value.contains([',', ';', '"']) {
+        Cow::Owned(format!("\"{}\"", value.replace('"', "\\\"")))
+    } else {
+        Cow::Borrowed(value)
+    }
+}

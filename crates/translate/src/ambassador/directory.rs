@@ -1,0 +1,157 @@
+//! Where the endpoints of a Kubernetes Service are.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use plenipo_model::{DnsFamily, Endpoint};
+use plenipo_resources::core::{EndpointSlice, Endpoints, IntOrString, Service, ServicePort, SlicePort};
+use plenipo_resources::{Set, View};
+
+/// Services and their endpoints, indexed.
+#[derive(Debug)]
+pub(crate) struct Directory<'a> {
+    set: &'a Set,
+    slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+}
+
+/// What is known of a port of a Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Lookup {
+    /// No such Service, and no endpoints under its name.
+    NoService,
+    /// The Service has no such port.
+    NoPort,
+    /// These, in the order of their addresses; perhaps none is ready.
+    Found(Vec<Endpoint>),
+}
+
+impl<'a> Directory<'a> {
+    pub(crate) fn new(set: &'a Set) -> Self {
+        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        for object in set.of_kind("EndpointSlice") {
+            if let View::EndpointSlice(slice) = &object.view {
+                slices.entry((&*object.id.namespace, slice.service.as_str())).or_default().push(&**slice);
+            }
+        }
+        Self { set, slices }
+    }
+
+    /// The Service of that name.
+    pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
+        match &self.set.get("Service", namespace, name)?.view {
+            View::Service(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// Are there endpoints under that name, in either form?
+    pub(crate) fn has_endpoints(&self, namespace: &str, name: &str) -> bool {
+        self.slices.contains_key(&(namespace, name)) || self.older(namespace, name).is_some()
+    }
+
+    /// The endpoints behind `port` of a Service, which must be one of its own ports (not a target port).
+    /// Slices go before the older Endpoints, which mirror them.
+    pub(crate) fn endpoints(&self, namespace: &str, name: &str, port: u16, family: DnsFamily) -> Lookup {
+        let service = self.service(namespace, name);
+        if service.is_none() && !self.has_endpoints(namespace, name) {
+            return Lookup::NoService;
+        }
+        let declared = service.map(|service| service.ports.iter().find(|entry| is_port(entry, port)));
+        if declared == Some(None) {
+            return Lookup::NoPort;
+        }
+        let wanted = Wanted { port, declared: declared.flatten() };
+        let found = match self.slices.get(&(namespace, name)) {
+            Some(slices) => of_slices(slices, &wanted),
+            None => self.older(namespace, name).map(|older| of_endpoints(older, &wanted)).unwrap_or_default(),
+        };
+        Lookup::Found(arranged(found, family))
+    }
+
+    fn older(&self, namespace: &str, name: &str) -> Option<&'a Endpoints> {
+        match &self.set.get("Endpoints", namespace, name)?.view {
+            View::Endpoints(endpoints) => Some(endpoints),
+            _ => None,
+        }
+    }
+}
+
+struct Wanted<'a> {
+    port: u16,
+    declared: Option<&'a ServicePort>,
+}
+
+fn is_port(entry: &ServicePort, port: u16) -> bool {
+    entry.port == i64::from(port) && !is_udp(entry.protocol.as_deref())
+}
+
+fn is_udp(protocol: Option<&str>) -> bool {
+    protocol.is_some_and(|protocol| !protocol.eq_ignore_ascii_case("TCP"))
+}
+
+impl Wanted<'_> {
+    /// The number among `ports` that stands for the wanted service port: the one of its name, else the only one, else
+    /// the one its target port names or numbers.
+    fn among(&self, ports: &[SlicePort]) -> Option<u16> {
+        let tcp: Vec<&SlicePort> = ports.iter().filter(|entry| !is_udp(entry.protocol.as_deref())).collect();
+        let number = |entry: &SlicePort| entry.port.and_then(|port| u16::try_from(port).ok());
+        let named = |name: &str| tcp.iter().find(|entry| entry.name.as_deref().unwrap_or("") == name);
+        if let Some(declared) = self.declared {
+            if let Some(found) = named(declared.name.as_deref().unwrap_or("")) {
+                return number(found);
+            }
+            let by_target = match &declared.target_port {
+                Some(IntOrString::Int(target)) => tcp.iter().find(|entry| entry.port == Some(*target)),
+                Some(IntOrString::String(target)) => named(target),
+                None => None,
+            };
+            if let Some(found) = by_target {
+                return number(found);
+            }
+        }
+        match tcp.as_slice() {
+            [only] => number(only),
+            several => several.iter().find(|entry| entry.port == Some(i64::from(self.port))).and_then(|e| number(e)),
+        }
+    }
+}
+
+/// Ready endpoints; when there is none, those that still serve while they terminate (what kube-proxy does too).
+fn of_slices(slices: &[&EndpointSlice], wanted: &Wanted<'_>) -> Vec<SocketAddr> {
+    let addresses = |accept: &dyn Fn(&plenipo_resources::core::SliceConditions) -> bool| {
+        let mut found = Vec::new();
+        for slice in slices {
+            let Some(port) = wanted.among(&slice.ports) else { continue };
+            let chosen = slice.endpoints.iter().filter(|endpoint| accept(&endpoint.conditions));
+            let texts = chosen.flat_map(|endpoint| &endpoint.addresses);
+            found.extend(texts.filter_map(|text| Some(SocketAddr::new(text.parse().ok()?, port))));
+        }
+        found
+    };
+    let ready = addresses(&|conditions| conditions.ready.unwrap_or(true));
+    if ready.is_empty() { addresses(&|conditions| conditions.serving.unwrap_or(false)) } else { ready }
+}
+
+fn of_endpoints(older: &Endpoints, wanted: &Wanted<'_>) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for subset in &older.subsets {
+        let Some(port) = wanted.among(&subset.ports) else { continue };
+        let ips = subset.addresses.iter().filter_map(|address| address.ip.parse::<IpAddr>().ok());
+        found.extend(ips.map(|ip| SocketAddr::new(ip, port)));
+    }
+    found
+}
+
+/// Of a dual-stack Service, the wanted family (any, when there is none of it); sorted, each once.
+fn arranged(mut found: Vec<SocketAddr>, family: DnsFamily) -> Vec<Endpoint> {
+    let wanted = |address: &SocketAddr| match family {
+        DnsFamily::PreferV6 => address.is_ipv6(),
+        family => family.accepts(address.ip()),
+    };
+    if found.iter().any(wanted) {
+        found.retain(wanted);
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|address| Endpoint { address, weight: 1 }).collect()
+}

@@ -1,0 +1,215 @@
+//! One group as one route.
+
+use std::sync::Arc;
+
+use http::{HeaderName, StatusCode};
+use plenipo_model::{
+    Action, Forward, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route, RouteMatch,
+    Source, Target, Template,
+};
+
+use super::super::mapping::{Rule, Work, unless_implied};
+use super::super::module::Settings;
+use super::Group;
+use super::weights::shares;
+use crate::findings::Findings;
+
+/// The route of one group. It stands in many virtual hosts, which share it.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    whole: Arc<Route>,
+    /// The same without the check of the host, for virtual hosts that imply it.
+    bare: Option<Arc<Route>>,
+}
+
+/// Paths that must be reachable in clear text: ACME's HTTP-01 challenge (RFC 8555 §8.3).
+const ACME: &str = "/.well-known/acme-challenge/";
+
+impl Routes {
+    /// The group's route; none when no request can ever take it.
+    pub(crate) fn of(
+        group: &Group<'_>,
+        settings: &Settings<'_>,
+        unauthorised: bool,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let first = group.members.first()?;
+        let spec = first.mapping.spec;
+        let action = match &first.work {
+            Work::Redirect(redirect) => Action::Redirect(redirect.clone()),
+            _ if unauthorised && spec.bypass_auth != Some(true) => no_authorisation(),
+            _ => Action::Forward(Box::new(forward(group, settings, findings)?)),
+        };
+        let matching = &first.matching;
+        let id = &first.mapping.object.id;
+        let mut route = Route::new(&format!("{}/{}", id.namespace, id.name), first.source.clone(), matching.path.clone(), action);
+        route.matches = RouteMatch {
+            path: matching.path.clone(),
+            host: unless_implied(matching.host.as_ref(), &HostPattern::Any),
+            method: matching.method.clone(),
+            headers: matching.headers.clone(),
+            query: matching.query.clone(),
+            fraction: None,
+        };
+        route.pattern = spec.prefix.as_deref().unwrap_or_default().into();
+        route.clear_text_allowed = spec.prefix.as_deref() == Some(ACME);
+        route.request_headers = request_headers(group, settings, findings);
+        route.response_headers = HeaderEdits {
+            remove: last(group, |rule| Some(&rule.policies.remove_response_headers).filter(|list| !list.is_empty()))
+                .cloned()
+                .unwrap_or_default(),
+            add: union(group, |rule| &rule.policies.add_response_headers),
+        };
+        route.cors = last(group, |rule| rule.policies.cors.as_ref()).or(settings.cors.as_ref()).cloned();
+        route.error_responses =
+            last(group, |rule| rule.policies.error_responses.as_ref()).cloned().unwrap_or_default();
+        route.plain_errors =
+            last(group, |rule| rule.mapping.spec.bypass_error_response_overrides.as_ref()) == Some(&true);
+        mixed_case(group, findings);
+        let bare = route.matches.host.is_some().then(|| {
+            let mut bare = route.clone();
+            bare.matches.host = None;
+            Arc::new(bare)
+        });
+        Some(Self { whole: Arc::new(route), bare })
+    }
+
+    /// The route as it stands in the virtual host of `host`.
+    pub(crate) fn on(&self, group: &Group<'_>, host: &HostPattern) -> Arc<Route> {
+        let rule = group.members.first().and_then(|first| first.matching.host.as_ref());
+        match &self.bare {
+            Some(bare) if unless_implied(rule, host).is_none() => Arc::clone(bare),
+            _ => Arc::clone(&self.whole),
+        }
+    }
+
+    pub(crate) fn whole(&self) -> &Route {
+        &self.whole
+    }
+}
+
+/// A route of the gateway's own, for every host: a fixed answer.
+pub(crate) fn own_route(name: &str, prefix: &str, body: &str) -> Arc<Route> {
+    let answer = Respond { status: StatusCode::OK, content_type: Some("text/plain".to_owned()), body: body.into() };
+    let path = PathMatch::Prefix(prefix.to_owned());
+    Arc::new(Route::new(&format!("internal/{name}"), Source::new("gateway"), path, Action::Respond(answer)))
+}
+
+/// The last member in load order that says something decides for all: Emissary lays the members' settings over each
+/// other in that order.
+fn last<'g, T>(group: &'g Group<'_>, of: impl Fn(&'g Rule<'_>) -> Option<&'g T>) -> Option<&'g T> {
+    group.members.iter().rev().find_map(of)
+}
+
+/// Everything the members add; of one header added twice, the last one's.
+fn union<'g>(group: &'g Group<'_>, of: impl Fn(&'g Rule<'_>) -> &'g Vec<HeaderEdit>) -> Vec<HeaderEdit> {
+    let mut all: Vec<HeaderEdit> = Vec::new();
+    for member in &group.members {
+        for edit in of(member) {
+            match all.iter_mut().find(|known| known.name == edit.name && group.members.len() > 1) {
+                Some(known) => *known = edit.clone(),
+                None => all.push(edit.clone()),
+            }
+        }
+    }
+    all
+}
+
+fn request_headers(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> HeaderEdits {
+    let mut add = union(group, |rule| &rule.policies.add_request_headers);
+    let linkerd = last(group, |rule| rule.mapping.spec.add_linkerd_headers.as_ref()).copied();
+    if linkerd.unwrap_or(settings.add_linkerd_headers) {
+        let mut authorities = group.members.iter().filter_map(|rule| match &rule.work {
+            Work::Forward(_, upstream) => Some((rule, &upstream.authority)),
+            _ => None,
+        });
+        if let Some((_, authority)) = authorities.next() {
+            let name = HeaderName::from_static("l5d-dst-override");
+            add.push(HeaderEdit { name, value: Template::literal(authority), append: false });
+            if let Some((rule, _)) = authorities.find(|(_, other)| *other != authority) {
+                let message = format!("Linkerd is told {authority} for every Mapping of the group");
+                let fix = "do not add Linkerd headers where weights choose the service";
+                findings.warn(rule.mapping.object, "linkerd-in-canary", "spec.add_linkerd_headers", message, fix);
+            }
+        }
+    }
+    let remove = last(group, |rule| Some(&rule.policies.remove_request_headers).filter(|list| !list.is_empty()));
+    HeaderEdits { remove: remove.cloned().unwrap_or_default(), add }
+}
+
+/// Where the group's requests go; none when its weights give nobody anything.
+fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Forward> {
+    let (weighted, unweighted): (Vec<_>, Vec<_>) =
+        group.members.iter().partition(|rule| rule.mapping.spec.weight.is_some());
+    let members: Vec<&Rule<'_>> = weighted.into_iter().chain(unweighted).collect();
+    let written: Vec<Option<i64>> = members.iter().map(|rule| rule.mapping.spec.weight).collect();
+    let shares = shares(&written);
+    judge_weights(&members, shares.excess, findings);
+    if shares.weights.iter().all(|weight| *weight == 0) {
+        return None;
+    }
+    let rewrite = last(group, |rule| rule.policies.regex_rewrite.as_ref());
+    let targets = members.iter().zip(&shares.weights).filter_map(|(rule, weight)| match &rule.work {
+        Work::Forward(target, _) => {
+            let mut target: Target = (**target).clone();
+            target.weight = *weight;
+            if let Some((pattern, substitution)) = rewrite {
+                target.rewrite = PathRewrite::Regex(pattern.clone(), substitution.clone());
+            }
+            Some(target)
+        }
+        _ => None,
+    });
+    let balancing = group.members.first().and_then(|first| first.policies.balancing.as_ref());
+    Some(Forward {
+        targets: targets.collect(),
+        total: shares.total,
+        mirror: group.shadow.as_ref().and_then(mirror),
+        retry: last(group, |rule| rule.policies.retry.as_ref()).or(settings.retry.as_ref()).cloned(),
+        hash: balancing.or(settings.balancing.as_ref()).and_then(|balancing| balancing.hash.clone()),
+        upgrades: last(group, |rule| rule.policies.upgrades.as_ref()).cloned().unwrap_or_default(),
+        priority: last(group, |rule| rule.policies.priority.as_ref()).copied().unwrap_or_default(),
+    })
+}
+
+fn mirror(shadow: &Rule<'_>) -> Option<Mirror> {
+    match &shadow.work {
+        Work::Shadow(cluster, percent) => {
+            Some(Mirror { source: shadow.source.clone(), cluster: Arc::clone(cluster), percent: *percent })
+        }
+        _ => None,
+    }
+}
+
+fn judge_weights(members: &[&Rule<'_>], excess: bool, findings: &mut Findings) {
+    for rule in members {
+        let weight = rule.mapping.spec.weight;
+        let object = rule.mapping.object;
+        if let Some(weight) = weight.filter(|weight| !(0..=100).contains(weight)) {
+            let message = format!("{weight} is not a share of 100");
+            findings.error(object, "bad-weight", "spec.weight", message, "write 0 to 100");
+        } else if excess && weight.is_some() {
+            let message = "the weights of the Mappings for these requests sum to more than 100: each gets its part of the sum";
+            findings.error(object, "weights-over-100", "spec.weight", message.to_owned(), "make them sum to 100");
+        }
+    }
+}
+
+fn mixed_case(group: &Group<'_>, findings: &mut Findings) {
+    let sensitive = |rule: &Rule<'_>| rule.mapping.spec.case_sensitive != Some(false);
+    let Some(first) = group.members.first() else { return };
+    for rule in group.members.iter().filter(|rule| sensitive(rule) != sensitive(first)) {
+        let message = format!("{} takes the same requests, and its case_sensitive holds for both", first.mapping.object.id);
+        let fix = "write the same in both";
+        findings.warn(rule.mapping.object, "mixed-case-sensitivity", "spec.case_sensitive", message, fix);
+    }
+}
+
+/// Authorisation was asked for and is not there: refuse, as Emissary does when its AuthService is misconfigured.
+fn no_authorisation() -> Action {
+    Action::Respond(Respond {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        content_type: Some("application/json".to_owned()),
+        body: "{\"message\":\"authorisation is not available\",\"status_code\":500}\n".into(),
+    })
+}

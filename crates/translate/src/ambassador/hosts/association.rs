@@ -1,0 +1,122 @@
+//! Which Hosts take which Mappings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use plenipo_model::HostPattern;
+
+use super::super::mapping::HostRule;
+use super::{HostEntry, Labels};
+
+/// The Hosts, indexed so that ten thousand Mappings find theirs without asking every Host.
+#[derive(Debug)]
+pub(crate) struct Association<'h> {
+    patterns: Vec<&'h HostPattern>,
+    /// Hosts without a selector, by name, and those of them that have a star.
+    exact: HashMap<&'h str, Vec<usize>>,
+    starred: Vec<usize>,
+    plain: Vec<usize>,
+    /// Hosts with a selector, by one of the labels they demand; those that demand none.
+    by_label: HashMap<(&'h str, &'h str), Vec<usize>>,
+    all_labels: Vec<usize>,
+    selectors: Vec<Option<Labels<'h>>>,
+    either: bool,
+    known: HashMap<String, Rc<[usize]>>,
+}
+
+/// The Hosts of a Mapping, by their places in the list.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Taken {
+    /// Those without a selector: by the name alone.
+    pub(crate) by_name: Rc<[usize]>,
+    /// Those with one.
+    pub(crate) by_label: Vec<usize>,
+}
+
+impl Taken {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.by_label.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.by_name.iter().chain(&self.by_label).copied()
+    }
+}
+
+impl<'h> Association<'h> {
+    /// With `either`, a Host with a selector takes what fits its name *or* its selector.
+    pub(crate) fn new(hosts: &'h [HostEntry<'_>], either: bool) -> Self {
+        let mut index = Self {
+            patterns: hosts.iter().map(|host| &host.pattern).collect(),
+            exact: HashMap::new(),
+            starred: Vec::new(),
+            plain: Vec::new(),
+            by_label: HashMap::new(),
+            all_labels: Vec::new(),
+            selectors: hosts.iter().map(|host| host.selector).collect(),
+            either,
+            known: HashMap::new(),
+        };
+        for (place, host) in hosts.iter().enumerate() {
+            match (host.selector.map(|labels| labels.iter().next()), &host.pattern) {
+                (Some(Some((key, value))), _) => index.by_label.entry((key, value)).or_default().push(place),
+                (Some(None), _) => index.all_labels.push(place),
+                (None, pattern) => {
+                    index.plain.push(place);
+                    match pattern {
+                        HostPattern::Exact(name) => index.exact.entry(name).or_default().push(place),
+                        _ => index.starred.push(place),
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    /// The Hosts that take a Mapping with this host and these labels: those whose name may be the same (a regex may
+    /// always be) and whose selector, if they have one, fits. A Mapping without host belongs to those that select it.
+    pub(crate) fn hosts(&mut self, host: Option<&HostRule>, labels: &BTreeMap<String, String>) -> Taken {
+        let mut by_label = self.selecting(labels);
+        let overlaps = |place: &usize| host.is_none_or(|host| host.overlaps(self.patterns[*place]));
+        if self.either {
+            let fits = by_label;
+            let chosen = (0..self.patterns.len()).filter(|place| self.selectors[*place].is_some());
+            by_label = chosen.filter(|place| fits.contains(place) || (host.is_some() && overlaps(place))).collect();
+        } else {
+            by_label.retain(overlaps);
+        }
+        Taken { by_name: host.map_or_else(|| Rc::from([]), |host| self.named(host)), by_label }
+    }
+
+    /// Hosts with a selector that these labels fit.
+    fn selecting(&self, labels: &BTreeMap<String, String>) -> Vec<usize> {
+        let candidates = labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
+        let fits = |place: &usize| {
+            self.selectors[*place].is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+        };
+        let mut found: Vec<usize> = candidates.flatten().copied().filter(fits).collect();
+        found.extend(&self.all_labels);
+        found.sort_unstable();
+        found
+    }
+
+    /// Hosts without a selector that a name fits.
+    fn named(&mut self, host: &HostRule) -> Rc<[usize]> {
+        let key = if host.is_regex() { "~".to_owned() } else { host.text.clone() };
+        if let Some(known) = self.known.get(&key) {
+            return Rc::clone(known);
+        }
+        let overlapping = |list: &[usize]| -> Vec<usize> {
+            list.iter().copied().filter(|place| host.overlaps(self.patterns[*place])).collect()
+        };
+        let found: Rc<[usize]> = match host.glob() {
+            Some(HostPattern::Exact(name)) => {
+                let exact = self.exact.get(name.as_str()).into_iter().flatten().copied();
+                exact.chain(overlapping(&self.starred)).collect()
+            }
+            _ => overlapping(&self.plain).into(),
+        };
+        self.known.insert(key, Rc::clone(&found));
+        found
+    }
+}

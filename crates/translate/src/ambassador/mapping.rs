@@ -1,0 +1,252 @@
+//! One Mapping, read: which requests it takes, how it ranks, where they go and what happens to them on the way.
+
+mod matching;
+mod order;
+mod policies;
+
+use std::sync::Arc;
+
+use plenipo_model::{Redirect, RedirectPath, Source, Target};
+use plenipo_resources::ambassador::Mapping;
+
+use super::ours::Of;
+use super::policy::{Millis, millis};
+use super::tls::Secrets;
+use super::upstream::{Upstream, Upstreams, Wanted, World};
+use crate::findings::{Findings, Flaw};
+use crate::options::Options;
+
+pub(crate) use matching::{HostRule, Matching, Patterns, unless_implied};
+pub(crate) use order::Rank;
+pub(crate) use policies::Policies;
+
+/// A Mapping that can be used.
+#[derive(Debug)]
+pub(crate) struct Rule<'a> {
+    pub(crate) mapping: Of<'a, Mapping>,
+    pub(crate) source: Source,
+    pub(crate) matching: Matching,
+    pub(crate) rank: Rank,
+    pub(crate) policies: Policies,
+    pub(crate) work: Work,
+}
+
+/// What a Mapping does with its requests.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Sends them upstream.
+    Forward(Box<Target>, Upstream),
+    /// Sends a copy of them upstream: to this cluster, that many percent.
+    Shadow(Arc<str>, u32),
+    /// Sends the client elsewhere.
+    Redirect(Box<Redirect>),
+}
+
+/// Everything that reading a Mapping needs.
+#[derive(Debug)]
+pub(crate) struct Reader<'r, 'a> {
+    pub(crate) world: World<'r, 'a>,
+    pub(crate) options: &'a Options,
+    pub(crate) upstreams: &'r mut Upstreams<'a>,
+    pub(crate) secrets: &'r mut Secrets<'a>,
+    pub(crate) patterns: &'r mut Patterns,
+    pub(crate) findings: &'r mut Findings,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// The Mapping as a rule; none when it was refused.
+    pub(crate) fn read(&mut self, mapping: Of<'a, Mapping>) -> Option<Rule<'a>> {
+        match self.rule(mapping) {
+            Ok(rule) => Some(rule),
+            Err(flaw) => {
+                self.findings.fatal(mapping.object, &flaw);
+                None
+            }
+        }
+    }
+
+    fn rule(&mut self, mapping: Of<'a, Mapping>) -> Result<Rule<'a>, Flaw> {
+        let source = Source::new(mapping.object.id.to_string());
+        let matching = Matching::read(mapping, self.patterns, self.findings)?;
+        let rank = Rank::of(mapping.spec, &matching);
+        let policies = Policies::read(mapping, &source, self.world.settings, self.options, self.patterns, self.findings)?;
+        let work = self.work(mapping, &source, &policies)?;
+        Ok(Rule { mapping, source, matching, rank, policies, work })
+    }
+
+    fn work(&mut self, mapping: Of<'a, Mapping>, source: &Source, policies: &Policies) -> Result<Work, Flaw> {
+        let spec = mapping.spec;
+        let shadow = spec.shadow == Some(true);
+        if spec.host_redirect == Some(true) {
+            if !shadow {
+                return Ok(Work::Redirect(Box::new(redirect(mapping, self.patterns, self.findings)?)));
+            }
+            let message = "a Mapping cannot redirect and shadow, it shadows".to_owned();
+            self.findings.error(mapping.object, "redirect-and-shadow", "spec.host_redirect", message, "keep one of the two");
+        }
+        let upstream = self.upstream(mapping, policies)?;
+        if shadow {
+            let percent = spec.weight.map_or(100, |weight| u32::try_from(weight.clamp(0, 100)).unwrap_or(100));
+            return Ok(Work::Shadow(upstream.cluster, percent));
+        }
+        let target = Target {
+            source: source.clone(),
+            weight: 100,
+            cluster: Arc::clone(&upstream.cluster),
+            rewrite: policies.rewrite.clone(),
+            host: host_rewrite(mapping, &upstream, self.findings),
+            timeout: self.timeout(mapping),
+            idle_timeout: self.idle_timeout(mapping),
+        };
+        Ok(Work::Forward(Box::new(target), upstream))
+    }
+
+    fn upstream(&mut self, mapping: Of<'a, Mapping>, policies: &Policies) -> Result<Upstream, Flaw> {
+        let spec = mapping.spec;
+        let settings = self.world.settings;
+        let wanted = Wanted {
+            object: mapping.object,
+            service: spec.service.as_deref().unwrap_or_default(),
+            resolver: spec.resolver.as_deref(),
+            tls: spec.tls.as_deref(),
+            http2: spec.grpc == Some(true),
+            connect_timeout_ms: spec.connect_timeout_ms,
+            idle_timeout_ms: spec.cluster_idle_timeout_ms,
+            max_lifetime_ms: spec.cluster_max_connection_lifetime_ms,
+            dns_type: spec.dns_type.as_deref(),
+            respect_dns_ttl: spec.respect_dns_ttl == Some(true),
+            family: settings.family(spec.enable_ipv4, spec.enable_ipv6),
+            limits: policies.limits.or(settings.limits),
+            own_balance: policies.balancing.as_ref().map(|balancing| balancing.balance),
+            keepalive: policies.keepalive.or(settings.keepalive),
+            health_checks: policies.health_checks.clone(),
+            tag: spec.cluster_tag.as_deref(),
+            stats_name: spec.stats_name.as_deref(),
+            send_proxy: None,
+        };
+        self.upstreams.cluster(&wanted, &self.world, self.secrets, self.findings)
+    }
+
+    fn timeout(&mut self, mapping: Of<'a, Mapping>) -> Option<std::time::Duration> {
+        let otherwise = self.world.settings.request_timeout;
+        self.time(mapping, mapping.spec.timeout_ms, "spec.timeout_ms", otherwise)
+    }
+
+    /// Without one, Envoy's 5 minutes for a stream hold.
+    fn idle_timeout(&mut self, mapping: Of<'a, Mapping>) -> Option<std::time::Duration> {
+        let otherwise = Some(std::time::Duration::from_secs(300));
+        self.time(mapping, mapping.spec.idle_timeout_ms, "spec.idle_timeout_ms", otherwise)
+    }
+
+    fn time(
+        &mut self,
+        mapping: Of<'a, Mapping>,
+        value: Option<i64>,
+        field: &str,
+        otherwise: Option<std::time::Duration>,
+    ) -> Option<std::time::Duration> {
+        let Some(value) = value else { return otherwise };
+        match millis(value, field) {
+            Ok(Millis::Zero) => None,
+            Ok(Millis::For(time)) => Some(time),
+            Err(flaw) => {
+                self.findings.flaw(mapping.object, &flaw);
+                otherwise
+            }
+        }
+    }
+}
+
+fn host_rewrite(mapping: Of<'_, Mapping>, upstream: &Upstream, findings: &mut Findings) -> plenipo_model::HostRewrite {
+    use plenipo_model::HostRewrite;
+    let spec = mapping.spec;
+    let auto = spec.auto_host_rewrite == Some(true);
+    if let Some(host) = spec.host_rewrite.as_deref().filter(|host| !host.is_empty()) {
+        if auto {
+            let message = "host_rewrite is there too, which is the one that is used".to_owned();
+            let field = "spec.auto_host_rewrite";
+            findings.error(mapping.object, "both-host-rewrites", field, message, "keep one of the two");
+        }
+        return HostRewrite::To(host.to_owned());
+    }
+    match (auto, &upstream.dns_name) {
+        (false, _) => HostRewrite::Keep,
+        // The name is known here, also where the address is taken from endpoints or from --resolve.
+        (true, Some(name)) => HostRewrite::To(name.clone()),
+        (true, None) => {
+            let message = "the upstream is found by its endpoints and has no DNS name, the host is kept".to_owned();
+            let field = "spec.auto_host_rewrite";
+            findings.warn(mapping.object, "auto-host-rewrite-without-name", field, message, "use host_rewrite");
+            HostRewrite::Keep
+        }
+    }
+}
+
+/// Emissary takes the service as the host as it stands, scheme and all; here `https://` means what it says.
+fn redirect(mapping: Of<'_, Mapping>, patterns: &mut Patterns, findings: &mut Findings) -> Result<Redirect, Flaw> {
+    let spec = mapping.spec;
+    let text = spec.service.as_deref().unwrap_or_default().trim();
+    let (scheme, host) = match text.split_once("://") {
+        Some((scheme, host)) => (Some(scheme.to_ascii_lowercase()), host),
+        None => (None, text),
+    };
+    let host = host.find(['/', '?', '#']).map_or(host, |end| &host[..end]);
+    let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
+    if !sound || scheme.as_deref().is_some_and(|scheme| scheme != "http" && scheme != "https") {
+        let message = format!("'{text}' is not a host to redirect to");
+        return Err(Flaw::new("bad-redirect", "spec.service", message, "write the new host, perhaps with a port"));
+    }
+    Ok(Redirect {
+        scheme,
+        host: Some(host.to_owned()),
+        port: None,
+        path: redirect_path(mapping, patterns, findings)?,
+        status: status(mapping, findings),
+        strip_query: false,
+    })
+}
+
+/// The first of the three that is there; the others are said to be too many.
+fn redirect_path(
+    mapping: Of<'_, Mapping>,
+    patterns: &mut Patterns,
+    findings: &mut Findings,
+) -> Result<RedirectPath, Flaw> {
+    let spec = mapping.spec;
+    let mut found = Vec::new();
+    if let Some(path) = spec.path_redirect.as_deref().filter(|path| !path.is_empty()) {
+        found.push(("path_redirect", RedirectPath::To(path.to_owned())));
+    }
+    if let Some(prefix) = spec.prefix_redirect.as_deref().filter(|prefix| !prefix.is_empty()) {
+        found.push(("prefix_redirect", RedirectPath::Matched(prefix.to_owned())));
+    }
+    if let Some(regex) = spec.regex_redirect.as_ref().filter(|regex| !regex.pattern.is_empty()) {
+        let pattern = patterns.compile(&regex.pattern, "spec.regex_redirect.pattern")?;
+        found.push(("regex_redirect", RedirectPath::Regex(pattern, regex.substitution.clone())));
+    }
+    let mut found = found.into_iter();
+    let Some((name, path)) = found.next() else { return Ok(RedirectPath::Keep) };
+    for (other, _) in found {
+        let message = format!("{name} is there too, which is the one that is used");
+        let field = format!("spec.{other}");
+        findings.error(mapping.object, "several-redirects", &field, message, "keep one of them");
+    }
+    Ok(path)
+}
+
+fn status(mapping: Of<'_, Mapping>, findings: &mut Findings) -> http::StatusCode {
+    use http::StatusCode;
+    match mapping.spec.redirect_response_code {
+        None | Some(301) => StatusCode::MOVED_PERMANENTLY,
+        Some(302) => StatusCode::FOUND,
+        Some(303) => StatusCode::SEE_OTHER,
+        Some(307) => StatusCode::TEMPORARY_REDIRECT,
+        Some(308) => StatusCode::PERMANENT_REDIRECT,
+        Some(other) => {
+            let message = format!("{other} is not a redirect, 301 is used");
+            let field = "spec.redirect_response_code";
+            findings.error(mapping.object, "bad-redirect-code", field, message, "write 301, 302, 303, 307 or 308");
+            StatusCode::MOVED_PERMANENTLY
+        }
+    }
+}

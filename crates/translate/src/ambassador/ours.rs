@@ -1,0 +1,132 @@
+//! Which objects are for this gateway, in the order in which they are loaded.
+
+use plenipo_resources::ambassador::{
+    AmbassadorId, AuthService, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsContext,
+};
+use plenipo_resources::{Object, Set, View};
+
+use crate::findings::Findings;
+use crate::options::Options;
+
+/// An object with its typed content.
+#[derive(Debug)]
+pub(crate) struct Of<'a, T> {
+    pub(crate) object: &'a Object,
+    pub(crate) spec: &'a T,
+}
+
+impl<T> Clone for Of<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Of<'_, T> {}
+
+/// Our objects by kind. Each list is in load order: by `name.namespace`, which is what "first wins" means everywhere
+/// (Emissary sorts its resources by that key, not by age).
+#[derive(Debug, Default)]
+pub(crate) struct Ours<'a> {
+    pub(crate) listeners: Vec<Of<'a, Listener>>,
+    pub(crate) hosts: Vec<Of<'a, Host>>,
+    pub(crate) mappings: Vec<Of<'a, Mapping>>,
+    pub(crate) tcp_mappings: Vec<Of<'a, TcpMapping>>,
+    pub(crate) contexts: Vec<Of<'a, TlsContext>>,
+    pub(crate) modules: Vec<Of<'a, Module>>,
+    pub(crate) resolvers: Vec<Of<'a, Resolver>>,
+    pub(crate) auth_services: Vec<Of<'a, AuthService>>,
+}
+
+impl<'a> Ours<'a> {
+    /// Picks our objects and says of every other of a kind we read that it is left aside.
+    pub(crate) fn select(set: &'a Set, options: &Options, findings: &mut Findings) -> Self {
+        let mut ours = Self::default();
+        for object in set.objects() {
+            ours.take(object, options, findings);
+        }
+        by_load_order(&mut ours.listeners);
+        by_load_order(&mut ours.hosts);
+        by_load_order(&mut ours.mappings);
+        by_load_order(&mut ours.tcp_mappings);
+        by_load_order(&mut ours.contexts);
+        by_load_order(&mut ours.modules);
+        by_load_order(&mut ours.resolvers);
+        by_load_order(&mut ours.auth_services);
+        ours
+    }
+
+    fn take(&mut self, object: &'a Object, options: &Options, findings: &mut Findings) {
+        let (ids, list): (&AmbassadorId, &mut dyn FnMut(&mut Self)) = match &object.view {
+            View::Listener(spec) => (&spec.ambassador_id, &mut |ours| ours.listeners.push(Of { object, spec })),
+            View::Host(spec) => (&spec.ambassador_id, &mut |ours| ours.hosts.push(Of { object, spec })),
+            View::Mapping(spec) => (&spec.ambassador_id, &mut |ours| ours.mappings.push(Of { object, spec })),
+            View::TcpMapping(spec) => (&spec.ambassador_id, &mut |ours| ours.tcp_mappings.push(Of { object, spec })),
+            View::TlsContext(spec) => (&spec.ambassador_id, &mut |ours| ours.contexts.push(Of { object, spec })),
+            View::Module(spec) => (&spec.ambassador_id, &mut |ours| ours.modules.push(Of { object, spec })),
+            View::AuthService(spec) => (&spec.ambassador_id, &mut |ours| ours.auth_services.push(Of { object, spec })),
+            View::Resolver(spec) => {
+                let (Resolver::KubernetesService(ids) | Resolver::KubernetesEndpoint(ids)) = spec;
+                (ids, &mut |ours| ours.resolvers.push(Of { object, spec }))
+            }
+            View::Inactive => return inactive(object, findings),
+            View::Service(_)
+            | View::EndpointSlice(_)
+            | View::Endpoints(_)
+            | View::Secret(_)
+            | View::Namespace
+            | View::Foreign => return,
+        };
+        let elsewhere = options.single_namespace && *object.id.namespace != *options.namespace;
+        if elsewhere || !is_ours(ids, &options.ambassador_id) {
+            findings.ignore(object);
+            return;
+        }
+        findings.accept(object);
+        for field in &object.unknown_fields {
+            unknown_field(object, field, findings);
+        }
+        list(self);
+    }
+}
+
+fn is_ours(ids: &AmbassadorId, ours: &str) -> bool {
+    let matches = |id: &String| id == ours || id == "_automatic_";
+    if ids.is_empty() { ours == "default" } else { ids.iter().any(matches) }
+}
+
+/// Fields that are metadata for other programs, or that never did anything: not worth a word.
+const METADATA_FIELDS: [&str; 4] = ["spec.docs", "spec.modules", "spec.envoy_override", "spec.previewUrl"];
+
+fn unknown_field(object: &Object, field: &str, findings: &mut Findings) {
+    if METADATA_FIELDS.iter().any(|known| field == *known || field.starts_with(&format!("{known}."))) {
+        return;
+    }
+    findings.warn(
+        object,
+        "unknown-field",
+        field,
+        format!("'{field}' is not a field of a {} that is understood, it has no effect", object.id.kind),
+        "check the spelling, or remove it",
+    );
+}
+
+fn inactive(object: &Object, findings: &mut Findings) {
+    if !object.meta.api_version.starts_with("getambassador.io/") {
+        return;
+    }
+    findings.ignore(object);
+    findings.warn(
+        object,
+        "not-supported",
+        "",
+        format!("{} objects are not supported yet, this one has no effect", object.id.kind),
+        "remove it, or keep what it does in front of the gateway",
+    );
+}
+
+fn by_load_order<T>(list: &mut [Of<'_, T>]) {
+    fn key<'b>(object: &'b Object) -> impl Iterator<Item = u8> + 'b {
+        object.id.name.bytes().chain([b'.']).chain(object.id.namespace.bytes())
+    }
+    list.sort_by(|a, b| key(a.object).cmp(key(b.object)).then_with(|| a.object.id.cmp(&b.object.id)));
+}

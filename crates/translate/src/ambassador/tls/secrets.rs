@@ -1,0 +1,188 @@
+//! Key material: from Secrets, and from files that the caller has read.
+
+use std::sync::Arc;
+
+use plenipo_model::{Certificate, CertificateError, RevocationList, RootStore};
+use plenipo_resources::core::Secret;
+use plenipo_resources::{Object, Set, View};
+
+use super::{Memo, remembered};
+use crate::findings::{Findings, Flaw};
+use crate::options::Options;
+
+/// Where key material is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum SecretName {
+    /// A Secret.
+    Secret { namespace: String, name: String },
+    /// Files: a chain with a key, or just one.
+    Files { chain: String, key: Option<String> },
+}
+
+impl SecretName {
+    /// The Secret that `text` names for an object of `namespace`: with `namespacing`, `name.namespace` (the last dot
+    /// splits) names one elsewhere.
+    pub(crate) fn parse(text: &str, namespace: &str, namespacing: bool) -> Self {
+        let (name, namespace) = match text.rsplit_once('.') {
+            Some((name, other)) if namespacing && !name.is_empty() && !other.is_empty() => (name, other),
+            _ => (text, namespace),
+        };
+        Self::Secret { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for SecretName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Secret { namespace, name } => write!(f, "Secret {namespace}/{name}"),
+            Self::Files { chain, key: Some(key) } => write!(f, "files {chain} and {key}"),
+            Self::Files { chain, key: None } => write!(f, "file {chain}"),
+        }
+    }
+}
+
+/// All key material, each piece read once.
+#[derive(Debug)]
+pub(crate) struct Secrets<'a> {
+    set: &'a Set,
+    options: &'a Options,
+    certificates: Memo<SecretName, Result<Arc<Certificate>, String>>,
+    roots: Memo<SecretName, Result<Arc<RootStore>, String>>,
+    revocations: Memo<SecretName, Result<Arc<RevocationList>, String>>,
+}
+
+/// Entries of a Secret in which a certificate chain, a key, roots and revocation lists are looked for, in this order.
+const CHAINS: [&str; 2] = ["tls.crt", "cert-chain.pem"];
+const KEYS: [&str; 3] = ["tls.key", "key.pem", "user.key"];
+const ROOTS: [&str; 3] = ["ca.crt", "root-cert.pem", "tls.crt"];
+const REVOCATIONS: [&str; 2] = ["crl.pem", "ca.crl"];
+
+impl<'a> Secrets<'a> {
+    pub(crate) fn new(set: &'a Set, options: &'a Options) -> Self {
+        Self { set, options, certificates: Memo::new(), roots: Memo::new(), revocations: Memo::new() }
+    }
+
+    /// Is there such a Secret?
+    pub(crate) fn exists(&self, namespace: &str, name: &str) -> bool {
+        self.set.get("Secret", namespace, name).is_some()
+    }
+
+    /// A certificate with its key.
+    ///
+    /// # Errors
+    /// With the reason, in words for the object that needs it; a broken Secret is refused too.
+    pub(crate) fn certificate(
+        &mut self,
+        name: &SecretName,
+        findings: &mut Findings,
+    ) -> Result<Arc<Certificate>, String> {
+        let (set, options) = (self.set, self.options);
+        remembered(&mut self.certificates, name.clone(), || {
+            let material = Material::find(name, set, options)?;
+            let chain = material.entry(&CHAINS).ok_or_else(|| material.lacks("tls.crt", findings))?;
+            let key = material.key().ok_or_else(|| material.lacks("tls.key", findings))?;
+            Certificate::from_pem(chain, key).map(Arc::new).map_err(|error| material.broken(&error, findings))
+        })
+    }
+
+    /// Trusted roots.
+    ///
+    /// # Errors
+    /// As [`Self::certificate`].
+    pub(crate) fn roots(&mut self, name: &SecretName, findings: &mut Findings) -> Result<Arc<RootStore>, String> {
+        let (set, options) = (self.set, self.options);
+        remembered(&mut self.roots, name.clone(), || {
+            let material = Material::find(name, set, options)?;
+            let pem = material.entry(&ROOTS).ok_or_else(|| material.lacks("ca.crt", findings))?;
+            RootStore::from_pem(pem).map(Arc::new).map_err(|error| material.broken(&error, findings))
+        })
+    }
+
+    /// Revocation lists.
+    ///
+    /// # Errors
+    /// As [`Self::certificate`].
+    pub(crate) fn revocation(
+        &mut self,
+        name: &SecretName,
+        findings: &mut Findings,
+    ) -> Result<Arc<RevocationList>, String> {
+        let (set, options) = (self.set, self.options);
+        remembered(&mut self.revocations, name.clone(), || {
+            let material = Material::find(name, set, options)?;
+            let pem = material.entry(&REVOCATIONS).ok_or_else(|| material.lacks("crl.pem", findings))?;
+            RevocationList::from_pem(pem).map(Arc::new).map_err(|error| material.broken(&error, findings))
+        })
+    }
+}
+
+/// One place with key material.
+enum Material<'a> {
+    Secret(&'a Object, &'a Secret),
+    Files { chain: &'a [u8], key: Option<&'a [u8]>, name: String },
+}
+
+impl<'a> Material<'a> {
+    fn find(name: &SecretName, set: &'a Set, options: &'a Options) -> Result<Self, String> {
+        match name {
+            SecretName::Secret { namespace, name: secret } => match set.get("Secret", namespace, secret) {
+                Some(object) => match &object.view {
+                    View::Secret(secret) => Ok(Self::Secret(object, secret)),
+                    _ => Err(format!("{name} is no Secret")),
+                },
+                None => Err(format!("there is no {name}")),
+            },
+            SecretName::Files { chain, key } => {
+                let file = |path: &String| {
+                    let bytes = options.files.get(path).map(Vec::as_slice);
+                    bytes.ok_or_else(|| format!("the file {path} cannot be read"))
+                };
+                Ok(Self::Files { chain: file(chain)?, key: key.as_ref().map(file).transpose()?, name: name.to_string() })
+            }
+        }
+    }
+
+    fn entry(&self, names: &[&str]) -> Option<&'a [u8]> {
+        match self {
+            Self::Secret(_, secret) => {
+                let found = names.iter().filter_map(|name| secret.data.get(*name));
+                found.map(Vec::as_slice).find(|bytes| !bytes.is_empty())
+            }
+            Self::Files { chain, .. } => Some(chain),
+        }
+    }
+
+    fn key(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Secret(..) => self.entry(&KEYS),
+            Self::Files { key, .. } => *key,
+        }
+    }
+
+    fn lacks(&self, entry: &'static str, findings: &mut Findings) -> String {
+        self.refuse(format!("it has no {entry}"), entry, findings)
+    }
+
+    fn broken(&self, error: &CertificateError, findings: &mut Findings) -> String {
+        self.refuse(error.to_string(), "", findings)
+    }
+
+    /// The Secret itself is refused, so that its last good content can serve on.
+    fn refuse(&self, message: String, entry: &str, findings: &mut Findings) -> String {
+        match self {
+            Self::Secret(object, _) => {
+                let field = if entry.is_empty() { "data".to_owned() } else { format!("data.{entry}") };
+                let text = format!("{}: {message}", object.id);
+                let fix = "put PEM text of a matching certificate and key (or root, or revocation list) there";
+                findings.refuse(object, "bad-secret", &field, message, fix);
+                text
+            }
+            Self::Files { name, .. } => format!("{name}: {message}"),
+        }
+    }
+}
+
+/// A flaw of the object that needs the material.
+pub(crate) fn flaw(field: &str, reason: String) -> Flaw {
+    Flaw::new("bad-tls-secret", field, reason, "create the Secret, or repair its content")
+}

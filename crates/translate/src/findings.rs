@@ -1,0 +1,89 @@
+//! Collects problems while objects are translated.
+
+use plenipo_resources::{Code, Object, Report, Set, Severity, State};
+
+/// The report being written.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    report: Report,
+}
+
+impl Findings {
+    /// Begins with what was found while reading.
+    pub(crate) fn new(set: &Set) -> Self {
+        let mut report = Report::default();
+        for problem in set.problems() {
+            let read = problem.object.as_ref().is_some_and(|id| set.get(&id.kind, &id.namespace, &id.name).is_some());
+            if problem.severity == Severity::Error && !read {
+                report.refuse(problem.clone());
+            } else {
+                report.add(problem.clone());
+            }
+        }
+        Self { report }
+    }
+
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// The object is one we act on.
+    pub(crate) fn accept(&mut self, object: &Object) {
+        self.report.verdict(&object.id);
+    }
+
+    /// The object is not for us, or nothing refers to it.
+    pub(crate) fn ignore(&mut self, object: &Object) {
+        self.report.verdict(&object.id).state = State::Ignored;
+    }
+
+    /// Worth knowing.
+    pub(crate) fn note(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+        self.report.add(object.problem(Severity::Note, Code(code), field, message, fix));
+    }
+
+    /// Works, but not as its author probably thinks.
+    pub(crate) fn warn(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+        self.report.add(object.problem(Severity::Warning, Code(code), field, message, fix));
+    }
+
+    /// The named part does not work.
+    pub(crate) fn error(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+        self.report.add(object.problem(Severity::Error, Code(code), field, message, fix));
+    }
+
+    /// The object as a whole does not work.
+    pub(crate) fn refuse(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+        self.report.refuse(object.problem(Severity::Error, Code(code), field, message, fix));
+    }
+
+    /// A flaw that was found where the object was not at hand.
+    pub(crate) fn flaw(&mut self, object: &Object, flaw: &Flaw) {
+        self.error(object, flaw.code, &flaw.field, flaw.message.clone(), flaw.fix);
+    }
+
+    /// A flaw that costs the object everything.
+    pub(crate) fn fatal(&mut self, object: &Object, flaw: &Flaw) {
+        self.refuse(object, flaw.code, &flaw.field, flaw.message.clone(), flaw.fix);
+    }
+}
+
+/// Why a part of an object cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Flaw {
+    pub(crate) code: &'static str,
+    pub(crate) field: String,
+    pub(crate) message: String,
+    pub(crate) fix: &'static str,
+}
+
+impl Flaw {
+    pub(crate) fn new(
+        code: &'static str,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        fix: &'static str,
+    ) -> Self {
+        Self { code, field: field.into(), message: message.into(), fix }
+    }
+}

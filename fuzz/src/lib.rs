@@ -1,0 +1,15 @@
+//! The bodies of the fuzz targets: each takes any bytes and panics when a promise is broken. `cargo fuzz run <target>`
+//! looks for such bytes; `cargo test` here runs the committed corpora through the same functions.
+
+mod connection;
+mod request;
+mod template;
+mod translate;
+
+#[cfg(test)]
+mod replay;
+
+pub use connection::{client_hello, proxy_protocol};
+pub use request::{forwarded_for, path_host};
+pub use template::template;
+pub use translate::translate;
