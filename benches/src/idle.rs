@@ -49,7 +49,8 @@ fn one(peer: Peer, front: Front, ground: &Ground) -> Result<IdleSample> {
     }
     let mut clients = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
-    BufReader::new(clients.stdout.take().context("no output")?).read_line(&mut line)?;
+    let mut output = BufReader::new(clients.stdout.take().context("no output")?);
+    output.read_line(&mut line)?;
     let with = memory(proxy.id());
     // The end of its standard input lets it go.
     drop(clients.stdin.take());

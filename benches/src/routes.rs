@@ -1,6 +1,7 @@
 //! What many routes cost: per request, at start, at a change, in memory.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -99,6 +100,8 @@ impl Started {
     /// Each change adds another route to the last host, in the place of the one added before.
     fn change(&mut self) -> Result<()> {
         for number in 0..CHANGES {
+            // nginx takes no second change while it is about the first, and nobody's operators change that fast.
+            thread::sleep(Duration::from_millis(500));
             let prefix = format!("/added-{number}/");
             let start = Instant::now();
             self.proxy.add_route(&self.setup, &self.host, &prefix)?;

@@ -25,8 +25,12 @@ pub fn proxy_protocol(input: &[u8]) {
                 write_v1(&mut out, source, destination);
                 assert!(matches!(parse(&out), Parsed::Header(_)));
                 out.clear();
-                let tlvs: Vec<(u8, &[u8])> =
-                    header.tlvs.iter().filter(|tlv| tlv.0 != 3).map(|tlv| (tlv.0, tlv.1.as_slice())).collect();
+                let tlvs: Vec<(u8, &[u8])> = header
+                    .tlvs
+                    .iter()
+                    .filter(|tlv| tlv.0 != 3)
+                    .map(|tlv| (tlv.0, tlv.1.as_slice()))
+                    .collect();
                 write_v2(&mut out, header.addresses, &tlvs, true);
                 let Parsed::Header(again) = parse(&out) else { panic!("{out:?} cannot be read") };
                 if same && canonical(source) && canonical(destination) {

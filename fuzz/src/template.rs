@@ -18,7 +18,10 @@ pub fn template(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     let literal = Template::literal(text);
     assert_eq!(literal.as_literal(), Some(text));
-    assert_eq!(Template::parse(&literal.to_string()).as_ref().map(Template::segments), Ok(literal.segments()));
+    assert_eq!(
+        Template::parse(&literal.to_string()).as_ref().map(Template::segments),
+        Ok(literal.segments())
+    );
     let Ok(template) = Template::parse(text) else { return };
     let exchange = exchange(shown);
     let facts = Facts::of(&exchange);

@@ -27,7 +27,7 @@ fn set<'a>(values: impl Iterator<Item = &'a (u32, serde_json::Value)>) -> Set {
     let mut set = SetBuilder::default();
     for (line, value) in values {
         let decoded = decode(value.clone(), Origin::File { path: "fuzz.yaml".into(), line: *line });
-        decoded.objects.into_iter().for_each(|object| set.add(Arc::clone(&object)));
+        decoded.objects.into_iter().for_each(|object| set.add(Arc::new(object)));
         decoded.problems.into_iter().for_each(|problem| set.problem(problem));
     }
     set.build()

@@ -23,6 +23,7 @@ const WALLS: &[(&str, &[&str])] = &[
 /// All lints, as steps.
 pub(crate) fn run(steps: &mut Steps) {
     steps.run("formatting", &mut cargo(&["fmt", "--all", "--check"]));
+    steps.run("formatting of fuzz", &mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]));
     steps.check("dependencies", dependencies);
     steps.check("arrows", walls);
     steps.run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));

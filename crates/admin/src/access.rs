@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn a_web_page_is_not_this_machine() {
         assert!(!trusted("127.0.0.1:9", &[("host", "evil.example:8877")], None));
-        assert!(!trusted("127.0.0.1:9", &[("host", "127.0.0.1:8877"), ("origin", "https://evil.example")], None));
+        assert!(!trusted(
+            "127.0.0.1:9",
+            &[("host", "127.0.0.1:8877"), ("origin", "https://evil.example")],
+            None
+        ));
     }
 
     #[test]

@@ -101,7 +101,9 @@ async fn page_answer(state: &State, peer: SocketAddr, request: &Request<Bytes>) 
     let query = request.uri().query().unwrap_or("");
     match page {
         Page::Index => index(),
-        Page::CheckAlive => check(Health::ask(&state.proxy).await.alive, ["is alive and well", "is not alive"]),
+        Page::CheckAlive => {
+            check(Health::ask(&state.proxy).await.alive, ["is alive and well", "is not alive"])
+        }
         Page::CheckReady => {
             check(is_ready(state, &Health::ask(&state.proxy).await), ["is ready and waiting", "is not ready"])
         }
@@ -112,7 +114,9 @@ async fn page_answer(state: &State, peer: SocketAddr, request: &Request<Bytes>) 
         Page::Ready => ready(state, parameter(query, "verbose").is_some()).await,
         Page::Metrics => metrics_page(state).await,
         Page::Edge => state.current().map_or_else(nothing_yet, |published| json_page(&*published.edge)),
-        Page::Report => state.current().map_or_else(nothing_yet, |published| json_page(&report_json(&published))),
+        Page::Report => {
+            state.current().map_or_else(nothing_yet, |published| json_page(&report_json(&published)))
+        }
         Page::Routes => {
             state.current().map_or_else(nothing_yet, |published| json_page(&route_table(&published.edge)))
         }
@@ -189,7 +193,11 @@ fn log_level(state: &State, request: &Request<Bytes>) -> Answer {
 
 /// The value of a query parameter; `""` when it stands there without one.
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).find(|(key, _)| *key == name).map(|(_, v)| v)
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| *key == name)
+        .map(|(_, v)| v)
 }
 
 fn status(good: bool) -> StatusCode {
@@ -206,7 +214,9 @@ fn json_page(value: &impl Serialize) -> Answer {
             body.push(b'\n');
             respond(StatusCode::OK, "application/json", body)
         }
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot be written as JSON: {error}\n")),
+        Err(error) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot be written as JSON: {error}\n"))
+        }
     }
 }
 
@@ -217,7 +227,8 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    *answer.headers_mut() = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+    *answer.headers_mut() =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
     answer
 }
 

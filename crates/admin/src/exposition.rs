@@ -147,7 +147,12 @@ mod tests {
     #[test]
     fn a_histogram_ends_with_infinity() {
         let mut page = Page::default();
-        page.family("time", Kind::Histogram, "Time.").histogram(&[("a", &"b")], [(0.5, 1), (1.0, 2)], 4.25, 3);
+        page.family("time", Kind::Histogram, "Time.").histogram(
+            &[("a", &"b")],
+            [(0.5, 1), (1.0, 2)],
+            4.25,
+            3,
+        );
         assert_eq!(
             page.into_text(),
             "# HELP time Time.\n# TYPE time histogram\n\

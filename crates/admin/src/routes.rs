@@ -1,8 +1,8 @@
 //! The route table as people read it: in match order.
 
 use plenipo_model::{
-    Accepts, Action, Chain, ChainTls, Edge, HostRewrite, InsecureAction, Listener, PathMatch, PathRewrite, Route,
-    RouteMatch, Serve, Source, TcpRoute, Target, ValueMatch, VirtualHost,
+    Accepts, Action, Chain, ChainTls, Edge, HostRewrite, InsecureAction, Listener, PathMatch, PathRewrite,
+    Route, RouteMatch, Serve, Source, Target, TcpRoute, ValueMatch, VirtualHost,
 };
 use serde::Serialize;
 
@@ -139,7 +139,8 @@ fn action(action: &Action) -> String {
     match action {
         Action::Forward(forward) => {
             let targets = forward.targets.iter().map(|target| self::target(target, forward.total));
-            let mirror = forward.mirror.iter().map(|mirror| format!("copy {}% to {}", mirror.percent, mirror.cluster));
+            let mirror =
+                forward.mirror.iter().map(|mirror| format!("copy {}% to {}", mirror.percent, mirror.cluster));
             targets.chain(mirror).collect::<Vec<_>>().join(", ")
         }
         Action::Redirect(redirect) => {
@@ -155,7 +156,9 @@ fn target(target: &Target, total: u32) -> String {
     let mut text = share(&target.cluster, target.weight, total);
     match &target.rewrite {
         PathRewrite::Keep => {}
-        PathRewrite::Matched(new) => text.push_str(&format!(" as {}", if new.is_empty() { "(nothing)" } else { new })),
+        PathRewrite::Matched(new) => {
+            text.push_str(&format!(" as {}", if new.is_empty() { "(nothing)" } else { new }))
+        }
         PathRewrite::Regex(pattern, new) => text.push_str(&format!(" as s/{}/{new}/", pattern.as_str())),
     }
     match &target.host {

@@ -59,7 +59,8 @@ impl Server {
                 Ok((stream, peer)) => {
                     let state = Arc::clone(&state);
                     tokio::spawn(async move {
-                        let _ = tokio::time::timeout(CONNECTION_LIFETIME, connection(stream, peer, state)).await;
+                        let _ =
+                            tokio::time::timeout(CONNECTION_LIFETIME, connection(stream, peer, state)).await;
                         drop(place);
                     });
                 }

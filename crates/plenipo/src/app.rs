@@ -149,7 +149,8 @@ impl Control {
         for (source, why) in &broken {
             tracing::error!(%source, "{why}");
         }
-        let unbound: Vec<_> = unbound.iter().map(|(address, error)| (*address, bind_failure(*address, error))).collect();
+        let unbound: Vec<_> =
+            unbound.iter().map(|(address, error)| (*address, bind_failure(*address, error))).collect();
         for (_, why) in &unbound {
             tracing::error!("{why}");
         }

@@ -283,7 +283,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => 0,
     };
-    let total = number.parse::<u64>().ok().filter(|_| millis > 0).and_then(|number| number.checked_mul(millis));
+    let total =
+        number.parse::<u64>().ok().filter(|_| millis > 0).and_then(|number| number.checked_mul(millis));
     total.map(Duration::from_millis).ok_or_else(|| "should look like 500ms, 5s, 10m or 1h".to_owned())
 }
 
@@ -311,8 +312,11 @@ mod tests {
 
     #[test]
     fn resolutions() {
-        let expected =
-            Resolution { service: "quote.default".into(), port: 80, address: "127.0.0.1:9000".parse().unwrap() };
+        let expected = Resolution {
+            service: "quote.default".into(),
+            port: 80,
+            address: "127.0.0.1:9000".parse().unwrap(),
+        };
         assert_eq!(resolution("Quote.default:80=127.0.0.1:9000"), Ok(expected));
         assert!(resolution("quote=127.0.0.1:9000").is_err());
         assert!(resolution(":80=127.0.0.1:9000").is_err());

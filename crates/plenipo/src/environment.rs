@@ -9,7 +9,11 @@ pub(crate) struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// Those of this process. A value that is not UTF-8 is as if it were not set.
     pub(crate) fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        )
     }
 
     /// A variable that is set to something.
@@ -19,7 +23,9 @@ impl Environment {
 
     /// Is the variable one of the words that Emissary takes for yes?
     pub(crate) fn is_yes(&self, name: &str) -> bool {
-        let is_yes = |value: &str| matches!(value.to_ascii_lowercase().as_str(), "y" | "yes" | "t" | "true" | "on" | "1");
+        let is_yes = |value: &str| {
+            matches!(value.to_ascii_lowercase().as_str(), "y" | "yes" | "t" | "true" | "on" | "1")
+        };
         self.value(name).is_some_and(is_yes)
     }
 }

@@ -58,9 +58,12 @@ impl Reading {
         };
         let bind = match arguments.bind {
             Some(address) => address,
-            None => parsed(environment, "AMBASSADOR_ENVOY_BIND_ADDRESS")?.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            None => {
+                parsed(environment, "AMBASSADOR_ENVOY_BIND_ADDRESS")?.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+            }
         };
-        let resolve = arguments.resolve.iter().map(|found| ((found.service.clone(), found.port), found.address));
+        let resolve =
+            arguments.resolve.iter().map(|found| ((found.service.clone(), found.port), found.address));
         let mut ports = PortMap::default();
         for (declared, bound) in &arguments.port_map {
             ports.insert(*declared, *bound);
@@ -69,7 +72,8 @@ impl Reading {
             ambassador_id: text(&arguments.ambassador_id, "AMBASSADOR_ID"),
             namespace: text(&arguments.namespace, "AMBASSADOR_NAMESPACE"),
             // Emissary: any non-empty value, "false" included.
-            single_namespace: arguments.single_namespace || environment.value("AMBASSADOR_SINGLE_NAMESPACE").is_some(),
+            single_namespace: arguments.single_namespace
+                || environment.value("AMBASSADOR_SINGLE_NAMESPACE").is_some(),
             bind_address: bind,
             resolve: resolve.collect(),
             force_directory_endpoints: true,
@@ -89,7 +93,9 @@ impl Settings {
             .config
             .clone()
             .or_else(|| environment.value("AMBASSADOR_CONFIG_DIR").map(PathBuf::from))
-            .ok_or_else(|| Ending::usage("which directory? Give --config DIR (or set AMBASSADOR_CONFIG_DIR)"))?;
+            .ok_or_else(|| {
+                Ending::usage("which directory? Give --config DIR (or set AMBASSADOR_CONFIG_DIR)")
+            })?;
         let mut proxy = plenipo_proxy::Settings { min_drain: arguments.min_drain, ..Default::default() };
         if let Some(workers) = workers(arguments, environment)? {
             proxy.workers = workers;
@@ -121,7 +127,8 @@ impl Logging {
     pub(crate) fn new(arguments: &RunArguments, environment: &Environment) -> Self {
         let json = environment.is_yes("AMBASSADOR_JSON_LOGGING");
         let format = arguments.log_format.unwrap_or(if json { LogFormat::Json } else { LogFormat::Text });
-        let filter = arguments.log.as_deref().or_else(|| environment.value("AES_LOG_LEVEL")).unwrap_or("info");
+        let filter =
+            arguments.log.as_deref().or_else(|| environment.value("AES_LOG_LEVEL")).unwrap_or("info");
         Self { format, filter: filter.to_owned() }
     }
 }
@@ -139,7 +146,8 @@ fn admin(arguments: &RunArguments, environment: &Environment) -> Result<SocketAd
     if let Some(address) = arguments.admin {
         return Ok(address);
     }
-    let address = parsed(environment, "AMBASSADOR_HEALTHCHECK_BIND_ADDRESS")?.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let address =
+        parsed(environment, "AMBASSADOR_HEALTHCHECK_BIND_ADDRESS")?.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let port = parsed(environment, "AMBASSADOR_HEALTHCHECK_BIND_PORT")?.unwrap_or(8877);
     Ok(SocketAddr::new(address, port))
 }
@@ -149,7 +157,9 @@ fn token(arguments: &RunArguments) -> Result<Option<Token>, Ending> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Ending::unreadable(format!("--admin-token-file {}: {error}", path.display())))?;
     let token = Token::new(&text);
-    token.map(Some).ok_or_else(|| Ending::unreadable(format!("--admin-token-file {}: it is empty", path.display())))
+    token
+        .map(Some)
+        .ok_or_else(|| Ending::unreadable(format!("--admin-token-file {}: it is empty", path.display())))
 }
 
 fn parsed<T: FromStr + Kind>(environment: &Environment, name: &str) -> Result<Option<T>, Ending> {
@@ -249,7 +259,10 @@ mod tests {
         let message = |result: Result<Settings, Ending>| result.unwrap_err().to_string();
         assert!(message(settings("", [])).contains("--config"));
         let bad_port = settings("--config x", [("AMBASSADOR_HEALTHCHECK_BIND_PORT", "http")]);
-        assert_eq!(message(bad_port), "AMBASSADOR_HEALTHCHECK_BIND_PORT=\"http\" is not a number from 0 to 65535");
+        assert_eq!(
+            message(bad_port),
+            "AMBASSADOR_HEALTHCHECK_BIND_PORT=\"http\" is not a number from 0 to 65535"
+        );
         let bad_address = settings("--config x", [("AMBASSADOR_ENVOY_BIND_ADDRESS", "here")]);
         assert!(message(bad_address).ends_with("is not an IP address"));
     }

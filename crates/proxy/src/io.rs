@@ -279,6 +279,21 @@ impl Gate {
         }
     }
 
+    /// After a refusal the codec hears nothing more, not even the end of the stream, so that its answer gets out. What the
+    /// client still sends is thrown away: closing a socket with unread bytes would reset the answer.
+    fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut buf = ReadBuf::uninit(&mut space);
+        while let Poll::Ready(Ok(())) = Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+            if buf.filled().is_empty() {
+                break;
+            }
+            buf.clear();
+        }
+        ready!(self.poll_quiet(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
     fn note(&mut self, rest: Rest) {
         match rest {
             Rest::Nothing | Rest::IncompleteLine => self.head_since = None,
@@ -288,6 +303,7 @@ impl Gate {
             Rest::Violation(violation) => {
                 tracing::debug!(?violation, "the framing of a client's request was refused");
                 self.refused = true;
+                self.head_since = Some(self.moved);
                 self.held.truncate(self.passable);
                 match violation {
                     Violation::HeadTooLarge => self.held.extend_from_slice(&oversized_head()),
@@ -320,9 +336,11 @@ impl AsyncRead for Gate {
             if this.passable > 0 {
                 this.pass(buf);
             }
-            // After a refusal nothing more is read: the codec sees the end of the stream.
-            if buf.filled().len() > start || this.refused {
+            if buf.filled().len() > start {
                 return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                return this.poll_refused(cx);
             }
             let read = match this.held.is_empty() {
                 // The usual case: the bytes go where the codec wants them and are looked at there.

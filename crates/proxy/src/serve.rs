@@ -127,7 +127,6 @@ fn http1_codec(limits: HttpLimits, proper_case: bool) -> http1::Builder {
         .header_read_timeout(None)
         .max_headers(limits.header_fields)
         .max_buf_size(limits.header_bytes.max(64 * 1024))
-        .pipeline_flush(true)
         .title_case_headers(proper_case);
     codec
 }

@@ -4,13 +4,13 @@ mod file;
 mod follow;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plenipo_resources::{Code, Object, Origin, Problem, Set, SetBuilder, Severity};
+use plenipo_resources::{Code, Origin, Problem, Set, SetBuilder, Severity};
 
-use file::File;
+use file::{Difference, File, Placed};
 use tree::{Place, Tree};
 
 pub use follow::{Following, follow};
@@ -48,7 +48,7 @@ pub struct Directory {
     files: BTreeMap<PathBuf, File>,
     tree: Tree,
     /// Every object of every file, in the order [`SetBuilder`] wants, so that it has nothing to sort.
-    objects: Vec<Arc<Object>>,
+    objects: BTreeSet<Placed>,
     /// What keeps changes from being noticed.
     deaf_to: Vec<Problem>,
 }
@@ -70,7 +70,7 @@ impl Directory {
             name,
             files: BTreeMap::new(),
             tree: Tree::default(),
-            objects: Vec::new(),
+            objects: BTreeSet::new(),
             deaf_to: Vec::new(),
         })
     }
@@ -84,7 +84,7 @@ impl Directory {
     /// Everything as it was read last.
     fn set(&self) -> Set {
         let mut set = SetBuilder::default();
-        self.objects.iter().for_each(|object| set.add(Arc::clone(object)));
+        self.objects.iter().for_each(|placed| set.add(Arc::clone(&placed.object)));
         let problems = self
             .tree
             .problems
@@ -99,56 +99,50 @@ impl Directory {
         self.tree = Tree::walk(&self.root, &|path| self.shown(path));
         let gone: Vec<_> =
             self.files.keys().filter(|path| !self.tree.files.contains_key(*path)).cloned().collect();
-        let found: Vec<_> =
-            self.tree.files.iter().map(|(path, place)| (path.clone(), place.clone())).collect();
-        let mut change = Change::default();
-        for path in gone {
-            change.removed(self.files.remove(&path).as_ref());
-        }
-        for (path, place) in found {
-            let known = self.files.get(&path);
-            if known.is_none_or(|known| known.is_stale(&place.stamp)) {
-                self.reread(&path, &place, &mut change);
-            }
-        }
-        self.apply(&change);
+        gone.iter().for_each(|path| self.forget(path));
+        let known = |path| self.files.get(path);
+        let stale = self
+            .tree
+            .files
+            .iter()
+            .filter(|(path, it)| known(*path).is_none_or(|file| file.is_stale(&it.stamp)));
+        let stale: Vec<_> = stale.map(|(path, place)| (path.clone(), place.clone())).collect();
+        stale.iter().for_each(|(path, place)| self.reread(path, place));
     }
 
     /// Reads these files, whether or not they look changed; those that are gone lose their objects.
     fn refresh(&mut self, paths: &HashSet<PathBuf>) {
-        let mut change = Change::default();
         for path in paths {
             match Place::of(path) {
                 Some(place) => {
-                    self.reread(path, &place, &mut change);
+                    self.reread(path, &place);
                     self.tree.insert(path.clone(), place);
                 }
                 None => {
                     self.tree.remove(path);
-                    change.removed(self.files.remove(path).as_ref());
+                    self.forget(path);
                 }
             }
         }
-        self.apply(&change);
     }
 
-    fn reread(&mut self, path: &Path, place: &Place, change: &mut Change) {
-        let previous = self.files.remove(path);
-        let file = File::read(path, &self.shown(path), place.stamp, previous.as_ref());
-        change.removed(previous.as_ref());
-        change.added(&file);
+    fn reread(&mut self, path: &Path, place: &Place) {
+        let previous = self.files.get(path);
+        let file = File::read(path, &self.shown(path), place.stamp, previous);
+        self.apply(Difference::between(previous, Some(&file)));
         self.files.insert(path.to_owned(), file);
     }
 
-    fn apply(&mut self, change: &Change) {
-        let stays = |object: &Arc<Object>| change.0.get(&Arc::as_ptr(object)).is_none_or(|it| it.count >= 0);
-        if change.0.values().any(|it| it.count < 0) {
-            self.objects.retain(stays);
+    fn forget(&mut self, path: &Path) {
+        let file = self.files.remove(path);
+        self.apply(Difference::between(file.as_ref(), None));
+    }
+
+    fn apply(&mut self, difference: Difference) {
+        for placed in difference.gone {
+            self.objects.remove(&placed);
         }
-        let new = change.0.values().filter(|it| it.count > 0);
-        self.objects.extend(new.map(|it| Arc::clone(&it.object)));
-        // Mostly sorted already, which the standard library's sort makes use of.
-        self.objects.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| a.origin.cmp(&b.origin)));
+        self.objects.extend(difference.new);
     }
 
     fn deaf(&self, error: &str) -> Problem {
@@ -163,30 +157,6 @@ impl Directory {
             Ok(inner) if !inner.as_os_str().is_empty() => format!("{}/{}", self.name, inner.display()),
             _ => self.name.clone(),
         }
-    }
-}
-
-/// Which objects come and which go. Most of a file that is read again does both, which is neither.
-#[derive(Default)]
-struct Change(HashMap<*const Object, Balance>);
-
-struct Balance {
-    object: Arc<Object>,
-    count: i32,
-}
-
-impl Change {
-    fn removed(&mut self, file: Option<&File>) {
-        file.into_iter().flat_map(File::objects).for_each(|object| self.count(object, -1));
-    }
-
-    fn added(&mut self, file: &File) {
-        file.objects().for_each(|object| self.count(object, 1));
-    }
-
-    fn count(&mut self, object: &Arc<Object>, by: i32) {
-        let fresh = || Balance { object: Arc::clone(object), count: 0 };
-        self.0.entry(Arc::as_ptr(object)).or_insert_with(fresh).count += by;
     }
 }
 

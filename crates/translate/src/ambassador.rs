@@ -40,7 +40,6 @@ pub(crate) fn translate(set: &Set, options: &Options, patterns: &mut Patterns, f
     patterns.begin();
     let ours = Ours::select(set, options, findings);
     let settings = Settings::read(&ours, options, findings);
-    module::other_modules(&ours, findings);
     let contexts = Contexts::new(&ours);
     let mut secrets = Secrets::new(set, options);
     let hosts = hosts::read(&ours, &contexts, &settings, options, &mut secrets, findings);
@@ -121,7 +120,7 @@ fn missing_authorisation(ours: &Ours<'_>, findings: &mut Findings) -> bool {
         let fix = "remove the AuthService where another part of the system authorises requests";
         findings.refuse(service.object, "auth-not-supported", "", message, fix);
     }
-    !ours.auth_services.is_empty()
+    !ours.auth_services.is_empty() || findings.unreadable("AuthService")
 }
 
 fn no_host(rule: &mapping::Rule<'_>, findings: &mut Findings) {

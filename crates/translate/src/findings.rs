@@ -1,26 +1,39 @@
 //! Collects problems while objects are translated.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use plenipo_resources::{Code, Object, Report, Set, Severity, State};
 
 /// The report being written.
 #[derive(Debug)]
 pub(crate) struct Findings {
     report: Report,
+    /// Kinds of objects that are there and could not be read.
+    unreadable: BTreeSet<Arc<str>>,
 }
 
 impl Findings {
     /// Begins with what was found while reading.
     pub(crate) fn new(set: &Set) -> Self {
         let mut report = Report::default();
+        let mut unreadable = BTreeSet::new();
         for problem in set.problems() {
-            let read = problem.object.as_ref().is_some_and(|id| set.get(&id.kind, &id.namespace, &id.name).is_some());
-            if problem.severity == Severity::Error && !read {
-                report.refuse(problem.clone());
-            } else {
-                report.add(problem.clone());
+            let lost = problem.object.as_ref().filter(|id| set.get(&id.kind, &id.namespace, &id.name).is_none());
+            match lost.filter(|_| problem.severity == Severity::Error) {
+                Some(id) => {
+                    unreadable.insert(Arc::clone(&id.kind));
+                    report.refuse(problem.clone());
+                }
+                None => report.add(problem.clone()),
             }
         }
-        Self { report }
+        Self { report, unreadable }
+    }
+
+    /// Was there an object of this kind that could not be read?
+    pub(crate) fn unreadable(&self, kind: &str) -> bool {
+        self.unreadable.contains(kind)
     }
 
     pub(crate) fn into_report(self) -> Report {

@@ -9,8 +9,15 @@ use crate::testing;
 const HERE: &str = "127.0.0.1:5";
 const ELSEWHERE: &str = "10.0.0.1:5";
 
-async fn ask(state: &State, peer: &str, method: Method, target: &str, body: &'static str) -> (StatusCode, String) {
-    let request = Request::builder().method(method).uri(target).body(Bytes::from_static(body.as_bytes())).unwrap();
+async fn ask(
+    state: &State,
+    peer: &str,
+    method: Method,
+    target: &str,
+    body: &'static str,
+) -> (StatusCode, String) {
+    let request =
+        Request::builder().method(method).uri(target).body(Bytes::from_static(body.as_bytes())).unwrap();
     let (head, body) = answer(state, peer.parse().unwrap(), request).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (head.status, String::from_utf8(body.into()).unwrap())
@@ -48,7 +55,9 @@ async fn not_ready_says_why() {
 async fn dumps_are_for_this_machine_or_the_token() {
     let (mut state, publish) = testing::state();
     publish.send_replace(Some(Arc::new(testing::published(Edge::default()))));
-    for page in ["/edge", "/report", "/routes", "/clusters", "/ambassador/v0/diag/?json=true", "/log-level", "/"] {
+    for page in
+        ["/edge", "/report", "/routes", "/clusters", "/ambassador/v0/diag/?json=true", "/log-level", "/"]
+    {
         assert_eq!(get(&state, HERE, page).await.0, StatusCode::OK, "{page}");
         assert_eq!(get(&state, ELSEWHERE, page).await.0, StatusCode::FORBIDDEN, "{page}");
     }
@@ -63,7 +72,11 @@ async fn dumps_are_for_this_machine_or_the_token() {
 async fn methods_and_paths() {
     let (state, _publish) = testing::state();
     assert_eq!(get(&state, HERE, "/nowhere").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(get(&state, HERE, "/ambassador/v0/diag").await.0, StatusCode::OK, "with or without the last slash");
+    assert_eq!(
+        get(&state, HERE, "/ambassador/v0/diag").await.0,
+        StatusCode::OK,
+        "with or without the last slash"
+    );
     let request = Request::builder().method(Method::POST).uri("/live").body(Bytes::new()).unwrap();
     let refused = answer(&state, HERE.parse().unwrap(), request).await;
     assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);

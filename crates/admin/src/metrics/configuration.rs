@@ -18,9 +18,13 @@ pub(super) fn write(page: &mut Page, facts: &Facts<'_>) {
     certificates(page, facts);
     let Some(published) = &facts.published else { return };
     let [translate, build] = [published.translated_in, published.built_in].map(|time| time.as_secs_f64());
-    page.family("plenipo_revision_build_seconds", Kind::Gauge, "Time that the last configuration took, by stage.")
-        .sample(&[("stage", &"translate")], translate)
-        .sample(&[("stage", &"build")], build);
+    page.family(
+        "plenipo_revision_build_seconds",
+        Kind::Gauge,
+        "Time that the last configuration took, by stage.",
+    )
+    .sample(&[("stage", &"translate")], translate)
+    .sample(&[("stage", &"build")], build);
     objects(page, published);
     problems(page, published);
     emissary(page, facts, published);
@@ -66,10 +70,15 @@ fn problems(page: &mut Page, published: &Published) {
         family.sample(&[("code", &code), ("severity", &severity)], count);
     }
     let unbound = published.unbound.len();
-    page.family("plenipo_listeners_unbound", Kind::Gauge, "Addresses that could not be bound.").sample(&[], unbound);
+    page.family("plenipo_listeners_unbound", Kind::Gauge, "Addresses that could not be bound.")
+        .sample(&[], unbound);
     let broken = published.broken.len();
-    page.family("plenipo_parts_broken", Kind::Gauge, "Parts that could not be compiled and refuse their traffic.")
-        .sample(&[], broken);
+    page.family(
+        "plenipo_parts_broken",
+        Kind::Gauge,
+        "Parts that could not be compiled and refuse their traffic.",
+    )
+    .sample(&[], broken);
 }
 
 /// Emissary's own names.
@@ -79,7 +88,8 @@ fn emissary(page: &mut Page, facts: &Facts<'_>, published: &Published) {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let notices = problems.len() - errors;
     let time = (published.translated_in + published.built_in).as_secs_f64();
-    page.family("ambassador_diagnostics_errors", Kind::Gauge, "Problems of severity error.").sample(&[], errors);
+    page.family("ambassador_diagnostics_errors", Kind::Gauge, "Problems of severity error.")
+        .sample(&[], errors);
     page.family("ambassador_diagnostics_notices", Kind::Gauge, "Milder problems.").sample(&[], notices);
     page.family("ambassador_diagnostics_info", Kind::Gauge, "Always 1.").sample(
         &[
@@ -89,6 +99,10 @@ fn emissary(page: &mut Page, facts: &Facts<'_>, published: &Published) {
         ],
         1,
     );
-    page.family("ambassador_reconfiguration_time_seconds", Kind::Gauge, "Time that the last configuration took.")
-        .sample(&[], time);
+    page.family(
+        "ambassador_reconfiguration_time_seconds",
+        Kind::Gauge,
+        "Time that the last configuration took.",
+    )
+    .sample(&[], time);
 }

@@ -35,10 +35,14 @@ const CLUSTER: &[ClusterFamily] = &[
     ("envoy_cluster_upstream_rq_active", Kind::Gauge, "Requests under way.", |n| n.active),
     ("envoy_cluster_upstream_rq_retry", Kind::Counter, "Attempts after the first.", |n| n.retries),
     ("envoy_cluster_upstream_rq_timeout", Kind::Counter, "Attempts that took too long.", |n| n.timeouts),
-    ("envoy_cluster_upstream_rq_pending_overflow", Kind::Counter, "Turned away by circuit breakers.", |n| n.overflows),
+    ("envoy_cluster_upstream_rq_pending_overflow", Kind::Counter, "Turned away by circuit breakers.", |n| {
+        n.overflows
+    }),
     ("envoy_cluster_upstream_cx_active", Kind::Gauge, "Open connections.", |n| n.connections),
     ("envoy_cluster_upstream_cx_total", Kind::Counter, "Connections made.", |n| n.connections_total),
-    ("envoy_cluster_upstream_cx_connect_fail", Kind::Counter, "Connections not made.", |n| n.connect_failures),
+    ("envoy_cluster_upstream_cx_connect_fail", Kind::Counter, "Connections not made.", |n| {
+        n.connect_failures
+    }),
     ("envoy_cluster_upstream_cx_rx_bytes_total", Kind::Counter, "Bytes received.", |n| n.received),
     ("envoy_cluster_upstream_cx_tx_bytes_total", Kind::Counter, "Bytes sent.", |n| n.sent),
 ];
@@ -110,7 +114,8 @@ fn clusters(page: &mut Page, measured: &Measurements) {
         }
     }
     by_status(page, &groups);
-    let mut time = page.family("envoy_cluster_upstream_rq_time", Kind::Histogram, "Milliseconds of attempts.");
+    let mut time =
+        page.family("envoy_cluster_upstream_rq_time", Kind::Histogram, "Milliseconds of attempts.");
     for (cluster, group) in &groups {
         let histograms = group.numbers.iter().map(|numbers| &numbers.time);
         MILLISECONDS.write(&mut time, &[("envoy_cluster_name", cluster)], histograms);
@@ -143,7 +148,8 @@ fn by_status(page: &mut Page, groups: &BTreeMap<&str, Group<'_>>) {
             family.sample(&[("envoy_cluster_name", cluster), ("envoy_response_code", &status)], count);
         }
     }
-    let mut family = page.family("envoy_cluster_upstream_rq_xx", Kind::Counter, "Attempts by class of status.");
+    let mut family =
+        page.family("envoy_cluster_upstream_rq_xx", Kind::Counter, "Attempts by class of status.");
     for (cluster, group) in groups {
         for (class, count) in of_group(group, |status| status / 100) {
             family.sample(&[("envoy_cluster_name", cluster), ("envoy_response_code_class", &class)], count);
@@ -167,7 +173,8 @@ fn groups(measured: &Measurements) -> BTreeMap<&str, Group<'_>> {
 fn server(page: &mut Page, facts: &Facts<'_>) {
     let clusters = facts.published.as_ref().map_or(0, |published| published.edge.clusters.len());
     page.family("envoy_cluster_manager_active_clusters", Kind::Gauge, "Clusters.").sample(&[], clusters);
-    page.family("envoy_server_live", Kind::Gauge, "1 while not draining.").sample(&[], u8::from(facts.health.ready));
+    page.family("envoy_server_live", Kind::Gauge, "1 while not draining.")
+        .sample(&[], u8::from(facts.health.ready));
     let uptime = facts.state.started.0.elapsed().as_secs();
     page.family("envoy_server_uptime", Kind::Gauge, "Seconds since the start.").sample(&[], uptime);
 }

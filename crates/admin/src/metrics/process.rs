@@ -10,8 +10,12 @@ const TICKS: f64 = 100.0;
 
 pub(super) fn write(page: &mut Page, started: SystemTime) {
     let start = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    page.family("process_start_time_seconds", Kind::Gauge, "When the process started, in seconds since 1970.")
-        .sample(&[], start);
+    page.family(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the process started, in seconds since 1970.",
+    )
+    .sample(&[], start);
     if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
         page.family("process_cpu_seconds_total", Kind::Counter, "Processor time used.").sample(&[], seconds);
     }

@@ -37,11 +37,13 @@ fn listeners(page: &mut Page, facts: &Facts<'_>) {
         [("success", numbers.tls_connections), ("failure", numbers.tls_failures)]
             .map(|(result, count)| (name, result, count))
     });
-    let mut handshakes = page.family("plenipo_tls_handshakes_total", Kind::Counter, "TLS handshakes with clients.");
+    let mut handshakes =
+        page.family("plenipo_tls_handshakes_total", Kind::Counter, "TLS handshakes with clients.");
     for (name, result, count) in rows {
         handshakes.sample(&[("listener", name), ("result", &result)], count);
     }
-    let rows = listeners.iter().map(|(name, numbers)| ([("listener", name as _)], numbers.proxy_protocol_failures));
+    let rows =
+        listeners.iter().map(|(name, numbers)| ([("listener", name as _)], numbers.proxy_protocol_failures));
     let help = "Connections closed for a missing or malformed PROXY header.";
     family(page, "plenipo_proxy_protocol_failures_total", Kind::Counter, help, rows);
 }

@@ -18,9 +18,13 @@ fn histogram(bucket: usize, count: u64, sum: u64) -> Histogram {
 
 /// Something of everything, so that every family has a sample.
 fn measured() -> Measurements {
-    let listener = ListenerNumbers { classes: [0, 0, 3, 0, 1, 0], time: histogram(1, 4, 3_000), ..Default::default() };
-    let cluster =
-        ClusterNumbers { statuses: [(0, 1), (200, 2), (503, 1)].into(), time: histogram(0, 2, 400), ..Default::default() };
+    let listener =
+        ListenerNumbers { classes: [0, 0, 3, 0, 1, 0], time: histogram(1, 4, 3_000), ..Default::default() };
+    let cluster = ClusterNumbers {
+        statuses: [(0, 1), (200, 2), (503, 1)].into(),
+        time: histogram(0, 2, 400),
+        ..Default::default()
+    };
     let endpoint = |healthy| EndpointHealth { address: "127.0.0.1:1".parse().unwrap(), healthy };
     let request = RequestLabels {
         method: "GET",
@@ -35,7 +39,11 @@ fn measured() -> Measurements {
         listeners: [("ingress_http".into(), listener)].into(),
         clusters: [("quote".into(), cluster.clone()), ("quote tls".into(), cluster)].into(),
         requests: [(request, histogram(22, 1, 7_200_000_000))].into(),
-        endpoints: [("quote".into(), Some(vec![endpoint(true), endpoint(false)])), ("quote tls".into(), None)].into(),
+        endpoints: [
+            ("quote".into(), Some(vec![endpoint(true), endpoint(false)])),
+            ("quote tls".into(), None),
+        ]
+        .into(),
         stats_names: [("quote".into(), "quote".into()), ("quote tls".into(), "quote".into())].into(),
         certificates: vec![
             (Source::new("Host default/a"), vec!["a.example.com".into()], end + 1),
@@ -107,7 +115,8 @@ fn samples_belong_to_their_family_and_stand_there_once() {
             assert!(seen.insert(series), "{series} twice");
             assert!(value.parse::<f64>().is_ok(), "{line}");
             let name = series.split('{').next().unwrap();
-            let suffixes: &[&str] = if family.1 == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            let suffixes: &[&str] =
+                if family.1 == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
             assert!(suffixes.iter().any(|suffix| name == format!("{}{suffix}", family.0)), "{line}");
         }
     }

@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &CheckArguments, environment: &Environment) -> anyh
 impl Suppression {
     fn covers(&self, problem: &Problem) -> bool {
         let object = || problem.object.as_ref().map(ToString::to_string);
-        self.code == problem.code.0 && self.object.as_ref().is_none_or(|wanted| Some(wanted) == object().as_ref())
+        self.code == problem.code.0
+            && self.object.as_ref().is_none_or(|wanted| Some(wanted) == object().as_ref())
     }
 }
 

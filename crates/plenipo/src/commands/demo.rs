@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     }
     let wanted = arguments.example.as_str();
     let example = EXAMPLES.iter().find(|example| example.name == wanted);
-    let example = example.ok_or_else(|| Ending::usage(format!("no example is called {wanted:?}; --list lists them")))?;
+    let example = example
+        .ok_or_else(|| Ending::usage(format!("no example is called {wanted:?}; --list lists them")))?;
     let log_level = logging::start(LogFormat::Text, "warn")?;
     app::runtime()?.block_on(async {
         // Removed when it goes out of scope, however the demo ends.
@@ -81,7 +82,11 @@ struct Stage {
 
 impl Stage {
     /// Writes the files, starts the services, finds free ports.
-    async fn set(example: &'static Example, arguments: &DemoArguments, directory: &Path) -> anyhow::Result<Self> {
+    async fn set(
+        example: &'static Example,
+        arguments: &DemoArguments,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
         let certificates = Certificates::new()?;
         certificates.write_client_files(directory)?;
         let config = directory.join("config");
@@ -105,7 +110,9 @@ impl Stage {
             };
             ports.push((declared, asked.map_or_else(|| chosen.port(declared), Ok)?));
         }
-        let bound = |port: u16| ports.iter().find(|(declared, _)| *declared == port).map_or(port, |(_, bound)| *bound);
+        let bound = |port: u16| {
+            ports.iter().find(|(declared, _)| *declared == port).map_or(port, |(_, bound)| *bound)
+        };
         let front = Ports {
             http: chosen.port(FRONT_HTTP)?,
             https: chosen.port(FRONT_HTTPS)?,
@@ -126,7 +133,8 @@ impl Stage {
         if let Some(kind) = self.example.front {
             let edge = load_balancer::edge(kind, self.front, &self.certificates.server)?;
             let mut proxy = Proxy::start(plenipo_proxy::Settings { workers: 1, ..Default::default() })?;
-            if let Some((address, error)) = proxy.publish(Snapshot::build(Arc::new(edge), None)).await.first() {
+            if let Some((address, error)) = proxy.publish(Snapshot::build(Arc::new(edge), None)).await.first()
+            {
                 anyhow::bail!("the load balancer: {}", app::bind_failure(*address, error));
             }
             // It serves as long as the process; there is nothing of it to drain.
@@ -147,7 +155,11 @@ impl Stage {
         writeln!(out, "{}\n", self.example.title())?;
         writeln!(out, "gateway         {}", gateway.join(", "))?;
         if self.example.front.is_some() {
-            writeln!(out, "load balancer   127.0.0.1:{} (80), 127.0.0.1:{} (443)", self.front.http, self.front.https)?;
+            writeln!(
+                out,
+                "load balancer   127.0.0.1:{} (80), 127.0.0.1:{} (443)",
+                self.front.http, self.front.https
+            )?;
         }
         writeln!(out, "admin           http://{}/", self.settings.admin)?;
         let config = self.settings.directory.display();
@@ -217,7 +229,6 @@ fn settings(config: &Path, reading: Reading, admin: SocketAddr) -> Settings {
             workers: 1,
             min_drain: Duration::ZERO,
             max_drain: Duration::from_secs(1),
-            ..Default::default()
         },
         admin,
         token: None,

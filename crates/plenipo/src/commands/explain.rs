@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &ExplainArguments, environment: &Environment) -> an
 }
 
 fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
-    let wrong = |why: &str| Ending::usage(format!("{:?} is not a URL that can be explained: {why}", arguments.url));
+    let wrong =
+        |why: &str| Ending::usage(format!("{:?} is not a URL that can be explained: {why}", arguments.url));
     let url: Uri = arguments.url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
     let tls = match url.scheme_str() {
         Some("https" | "wss") => true,
@@ -58,9 +59,10 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         _ => return Err(wrong("it begins with neither http:// nor https://").into()),
     };
     let authority = url.authority().ok_or_else(|| wrong("it has no host"))?;
-    let method = arguments.method.parse().map_err(|_| {
-        Ending::usage(format!("{:?} cannot be a method", arguments.method))
-    })?;
+    let method = arguments
+        .method
+        .parse()
+        .map_err(|_| Ending::usage(format!("{:?} cannot be a method", arguments.method)))?;
     let certificate = arguments.cert.as_deref().map(read_certificate).transpose()?.is_some();
     let mut headers = HeaderMap::new();
     for (name, value) in &arguments.header {

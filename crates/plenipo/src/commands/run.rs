@@ -15,7 +15,10 @@ pub(crate) fn run(arguments: &RunArguments, environment: &Environment) -> anyhow
     let log_level = logging::start(format, &filter)?;
     app::runtime()?.block_on(async {
         let admin = Server::bind(settings.admin).await.map_err(|error| {
-            anyhow::anyhow!("the admin address {}; --admin takes another", app::bind_failure(settings.admin, &error))
+            anyhow::anyhow!(
+                "the admin address {}; --admin takes another",
+                app::bind_failure(settings.admin, &error)
+            )
         })?;
         app::serve(settings, admin, log_level, async |_| Ok(())).await
     })

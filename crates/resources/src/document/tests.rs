@@ -105,3 +105,17 @@ fn depth_is_limited() {
     let deep: String = (0..2_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
     assert!(values(&deep)[0].1.is_err());
 }
+
+#[test]
+fn json_is_read() {
+    let texts = [
+        "{\n\t\"a\": [\n\t\t1,\n\t\t2\n\t]\n}\n",
+        r#"{"a":"\/\u00e4\ud83d\ude00\"\\","b":-1.5e3,"c":18446744073709551615,"d":{},"e":[],"f":"---"}"#,
+        r#"{"a": "{{ .x }} # no comment: really", "b": "yes", "c": "1", "d": "null", "e": ""}"#,
+        "[1, {\"a\": null}]",
+    ];
+    for text in texts {
+        let expected: Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(values(text), [(1, Ok(expected))], "{text}");
+    }
+}

@@ -1,11 +1,12 @@
 //! One file, read down to its documents.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use plenipo_resources::{Document, Object, Origin, Problem, decode, documents};
+use plenipo_resources::{Document, Object, ObjectId, Origin, Problem, decode, documents};
 
 use super::path_problem;
 use super::tree::Stamp;
@@ -30,6 +31,20 @@ struct Entry {
     objects: Vec<Arc<Object>>,
     problems: Vec<Problem>,
     is_yaml: bool,
+}
+
+/// An object with its place among all: by id, then origin, then its rank within its document. (The items of a `List`
+/// have one origin.)
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) object: Arc<Object>,
+    rank: usize,
+}
+
+/// The objects that only one of two readings of a file has.
+pub(super) struct Difference {
+    pub(super) gone: Vec<Placed>,
+    pub(super) new: Vec<Placed>,
 }
 
 /// A configuration that is larger is a mistake, or an attempt on our memory.
@@ -72,7 +87,7 @@ impl File {
         let known = Known::new(previous.map_or(&[], |file| &file.entries), &documents);
         let entries = documents.iter().enumerate().map(|(at, document)| match known.find(at, document) {
             Some(entry) => entry.moved_to(&path, document),
-            None => Arc::new(Entry::new(&path, document)),
+            None => Arc::new(Entry::new(&path, document, &known.objects)),
         });
         let entries = entries.collect();
         let mut file = Self { stamp: Some(stamp), entries, kept: Vec::new(), problem: None };
@@ -104,7 +119,7 @@ impl File {
     }
 
     /// All its objects, those that are kept among them.
-    pub(super) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+    fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.entries.iter().flat_map(|entry| &entry.objects).chain(&self.kept)
     }
 
@@ -119,6 +134,64 @@ impl File {
     }
 }
 
+impl Difference {
+    /// Between no file and a file: everything.
+    pub(super) fn between(old: Option<&File>, new: Option<&File>) -> Self {
+        let old_entries = old.map_or(&[][..], |file| &file.entries);
+        let new_entries = new.map_or(&[][..], |file| &file.entries);
+        // Documents that did not change are the same at both ends; they need no looking into.
+        let pairs = old_entries.iter().zip(new_entries);
+        let head = pairs.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
+        let (old_rest, new_rest) = (&old_entries[head..], &new_entries[head..]);
+        let pairs = old_rest.iter().rev().zip(new_rest.iter().rev());
+        let tail = pairs.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
+        let gone = Placed::all(&old_rest[..old_rest.len() - tail], old);
+        let new = Placed::all(&new_rest[..new_rest.len() - tail], new);
+        let identities = |placed: &[Placed]| placed.iter().map(Placed::identity).collect::<HashSet<_>>();
+        let (in_old, in_new) = (identities(&gone), identities(&new));
+        Self {
+            gone: gone.into_iter().filter(|placed| !in_new.contains(&placed.identity())).collect(),
+            new: new.into_iter().filter(|placed| !in_old.contains(&placed.identity())).collect(),
+        }
+    }
+}
+
+impl Placed {
+    fn all(entries: &[Arc<Entry>], file: Option<&File>) -> Vec<Self> {
+        let in_entries = entries.iter().flat_map(|entry| entry.objects.iter().enumerate());
+        let kept = file.into_iter().flat_map(|file| &file.kept).map(|object| (usize::MAX, object));
+        in_entries.chain(kept).map(|(rank, object)| Self { object: Arc::clone(object), rank }).collect()
+    }
+
+    fn identity(&self) -> (*const Object, usize) {
+        (Arc::as_ptr(&self.object), self.rank)
+    }
+
+    fn key(&self) -> (&ObjectId, &Origin, usize) {
+        (&self.object.id, &self.object.origin, self.rank)
+    }
+}
+
+impl Ord for Placed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Placed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Placed {}
+
 /// The documents of the previous reading. When one of many was edited, nearly all are the same at the beginning and at
 /// the end; comparing those is much cheaper than a table of all texts.
 struct Known<'a> {
@@ -129,7 +202,11 @@ struct Known<'a> {
     /// The index of the document that is first in `tail`.
     tail_begins: usize,
     middle: HashMap<&'a str, &'a Arc<Entry>>,
+    /// What is in `middle`.
+    objects: Objects<'a>,
 }
+
+type Objects<'a> = HashMap<&'a ObjectId, &'a Arc<Object>>;
 
 impl<'a> Known<'a> {
     fn new(entries: &'a [Arc<Entry>], documents: &[Document<'_>]) -> Self {
@@ -138,8 +215,10 @@ impl<'a> Known<'a> {
         let (head, rest) = entries.split_at(same_first);
         let same_last = rest.iter().rev().zip(documents[same_first..].iter().rev()).take_while(same).count();
         let (middle, tail) = rest.split_at(rest.len() - same_last);
+        let objects =
+            middle.iter().flat_map(|entry| &entry.objects).map(|object| (&object.id, object)).collect();
         let middle = middle.iter().map(|entry| (&*entry.text, entry)).collect();
-        Self { head, tail, tail_begins: documents.len() - same_last, middle }
+        Self { head, tail, tail_begins: documents.len() - same_last, middle, objects }
     }
 
     /// What the document at this index was read as before.
@@ -152,12 +231,17 @@ impl<'a> Known<'a> {
 }
 
 impl Entry {
-    fn new(path: &Arc<str>, document: &Document<'_>) -> Self {
+    /// Reads a document. Objects that turn out as they were before are those: the items of a List, mostly.
+    fn new(path: &Arc<str>, document: &Document<'_>, before: &Objects<'_>) -> Self {
         let (line, text) = (document.line, document.text.into());
         match document.value() {
             Ok(value) => {
                 let decoded = decode(value, Origin::File { path: Arc::clone(path), line });
-                let objects = decoded.objects.into_iter().map(Arc::new).collect();
+                let same = |object: Object| match before.get(&object.id) {
+                    Some(before) if ***before == object => Arc::clone(before),
+                    _ => Arc::new(object),
+                };
+                let objects = decoded.objects.into_iter().map(same).collect();
                 Self { text, line, objects, problems: decoded.problems, is_yaml: true }
             }
             Err(error) => {
@@ -174,7 +258,7 @@ impl Entry {
             return Arc::clone(self);
         }
         if !self.is_yaml {
-            return Arc::new(Self::new(path, document));
+            return Arc::new(Self::new(path, document, &Objects::new()));
         }
         let moved = |origin: &Origin| match origin {
             Origin::File { path, .. } => Origin::File { path: Arc::clone(path), line: document.line },

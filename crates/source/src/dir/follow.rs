@@ -39,13 +39,15 @@ pub struct Following {
 /// When there is no such path, or the system does not tell about changes.
 pub fn follow(path: impl Into<PathBuf>) -> Result<(watch::Receiver<Arc<Set>>, Following), DirectoryError> {
     let mut directory = Directory::open(path)?;
+    let path = directory.root.display().to_string();
+    let unwatchable = |source| DirectoryError::Unwatchable { path: path.clone(), source };
     let (messages, inbox) = mpsc::channel();
     let events = messages.clone();
     let watcher = notify::recommended_watcher(move |event| {
         // The other end is gone when nobody follows any more.
         drop(events.send(Message::Event(event)));
     })
-    .map_err(|source| DirectoryError::Unwatchable { path: directory.root.display().to_string(), source })?;
+    .map_err(unwatchable)?;
     let mut watches = Watches { watcher, watched: BTreeMap::new(), failed: BTreeMap::new() };
     watches.settle(&mut directory);
     let (sets, receiver) = watch::channel(Arc::new(directory.set()));
@@ -53,7 +55,7 @@ pub fn follow(path: impl Into<PathBuf>) -> Result<(watch::Receiver<Arc<Set>>, Fo
     let thread = std::thread::Builder::new()
         .name("directory".to_owned())
         .spawn(move || follower.run(&inbox))
-        .map_err(|source| DirectoryError::Unreadable { path: "a thread".to_owned(), source })?;
+        .map_err(|error| unwatchable(notify::Error::io(error)))?;
     Ok((receiver, Following { messages, thread: Some(thread) }))
 }
 

@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use plenipo_resources::View;
+use plenipo_resources::{Object, View};
 use tempfile::TempDir;
 
 use super::*;
@@ -131,6 +131,24 @@ fn what_did_not_change_stays_the_same() {
     assert_eq!(names(&directory.read()), ["a", "three"]);
     fs::remove_file(here.path("many.yaml")).expect("to be removed");
     assert_eq!(names(&directory.read()), ["a"]);
+}
+
+#[test]
+fn the_items_of_a_list_stay_the_same_too() {
+    let list = |prefix: &str| {
+        let item = |name: &str, prefix: &str| {
+            format!("- {}", mapping(name, prefix).trim_end().replace('\n', "\n  ")) + "\n"
+        };
+        format!("apiVersion: v1\nkind: List\nitems:\n{}{}", item("a", "/"), item("b", prefix))
+    };
+    let here = Playground::new();
+    here.write("list.yaml", &list("/old"));
+    let mut directory = here.open();
+    let before = directory.read();
+    here.put("list.yaml", &list("/new"));
+    let after = directory.read();
+    assert!(Arc::ptr_eq(get(&before, "a"), get(&after, "a")));
+    assert_eq!((prefix(&before, "b"), prefix(&after, "b")), ("/old".to_owned(), "/new".to_owned()));
 }
 
 #[test]

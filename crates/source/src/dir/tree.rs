@@ -1,6 +1,6 @@
 //! Which files there are, and where changes of them show.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub(super) struct Tree {
     pub(super) problems: Vec<Problem>,
     /// From the real path of a file to the paths it is seen at.
     seen_at: HashMap<PathBuf, Vec<PathBuf>>,
+    /// Hidden links and directories (`..data`), by which files may have been reached.
+    hidden: HashSet<PathBuf>,
     /// The root, as its parent directory calls it.
     root: PathBuf,
     /// The root is a file.
@@ -107,11 +109,15 @@ impl Tree {
             Err(error) => return self.unreadable(path, &error, shown),
         };
         for entry in entries.flatten() {
+            let kind = entry.file_type();
             if is_hidden(Path::new(&entry.file_name())) {
+                if kind.is_ok_and(|kind| !kind.is_file()) {
+                    self.hidden.insert(real.join(entry.file_name()));
+                }
                 continue;
             }
             let path = entry.path();
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let is_link = kind.is_ok_and(|kind| kind.is_symlink());
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => self.directory(&path, depth + 1, shown),
                 Ok(metadata) if is_config(&path) => {
@@ -187,7 +193,7 @@ impl Tree {
             Ok(_) => Concern::Nothing,
             // A link that is gone: a file itself, or something that led to files.
             Err(_) if seen_at.iter().any(|path| self.files.contains_key(path)) => Concern::Files(seen_at),
-            Err(_) if hidden => Concern::Structure,
+            Err(_) if self.hidden.contains(event) => Concern::Structure,
             Err(_) => Concern::Nothing,
         }
     }

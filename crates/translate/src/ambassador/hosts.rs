@@ -67,14 +67,11 @@ pub(crate) fn read<'a>(
     secrets: &mut Secrets<'a>,
     findings: &mut Findings,
 ) -> Vec<HostEntry<'a>> {
-    if ours.hosts.is_empty() {
-        let mut entry = stand_in(options, secrets, findings);
-        if let Some(legacy) = tls::of_module(settings, options, secrets, findings) {
-            entry.tls = legacy;
-        }
-        return vec![entry];
+    // A Host that cannot be read is one that somebody wrote: everything in clear text is not what was meant.
+    if ours.hosts.is_empty() && !findings.unreadable("Host") {
+        return vec![stand_in(settings, options, secrets, findings)];
     }
-    let mut reader = tls::Reader { contexts, settings, options, secrets, findings };
+    let mut reader = tls::Reader { contexts, settings, secrets, findings };
     ours.hosts.iter().filter_map(|host| read_one(*host, &mut reader)).collect()
 }
 
@@ -124,7 +121,7 @@ pub(crate) fn labels_of<'a>(
     findings: &mut Findings,
 ) -> Option<Labels<'a>> {
     if selector.rest.contains_key("matchExpressions") {
-        let message = "matchExpressions are not evaluated".to_owned();
+        let message = "matchExpressions are not evaluated, matchLabels alone decide".to_owned();
         let field = format!("{field}.matchExpressions");
         findings.warn(object, "not-supported", &field, message, "use matchLabels");
     }
@@ -161,11 +158,17 @@ fn inert(host: Of<'_, Host>, findings: &mut Findings) {
     }
 }
 
-/// Without any Host, every name is served: with TLS and a redirect when there is a fallback certificate, else in clear
-/// text. (Hosts that are there and broken are another matter: they serve nothing.)
-fn stand_in<'a>(options: &Options, secrets: &mut Secrets<'a>, findings: &mut Findings) -> HostEntry<'a> {
+/// Without any Host, every name is served: with TLS and a redirect when the Module or the fallback Secret has a
+/// certificate, else in clear text. (Hosts that are there and broken are another matter: they serve nothing.)
+fn stand_in<'a>(
+    settings: &Settings<'a>,
+    options: &Options,
+    secrets: &mut Secrets<'a>,
+    findings: &mut Findings,
+) -> HostEntry<'a> {
     let source = Source::new("no Host");
-    let tls = tls::fallback(&source, options, secrets, findings);
+    let tls = tls::of_module(settings, secrets, findings)
+        .unwrap_or_else(|| tls::fallback(&source, options, secrets, findings));
     let insecure = if matches!(tls, HostTls::None) { InsecureAction::Route } else { InsecureAction::Redirect };
     HostEntry { object: None, source, pattern: HostPattern::Any, selector: None, insecure, tls }
 }

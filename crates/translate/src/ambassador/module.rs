@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use http::HeaderName;
 use plenipo_model::{Cors, DnsFamily, HeaderEdit, HttpServer, Limits, RetryPolicy, Source, TcpKeepalive};
-use plenipo_resources::Object;
 use plenipo_resources::ambassador::{AddedHeader, Module};
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use self::fields::Fields;
 use super::ours::{Of, Ours};
 use super::policy::{self, Balancing};
+use super::tls::LegacyTls;
 use crate::findings::Findings;
 use crate::options::Options;
 
@@ -29,8 +29,6 @@ use access_log::default_access_log;
 /// What the Module says, with defaults in place.
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
-    /// The Module, if there is one.
-    pub(crate) object: Option<&'a Object>,
     /// Every HTTP server is made from this one.
     pub(crate) server: HttpServer,
     pub(crate) redirect_unmatched: bool,
@@ -51,8 +49,8 @@ pub(crate) struct Settings<'a> {
     /// Unqualified service names are in our namespace, not in their Mapping's.
     pub(crate) own_namespace_for_services: bool,
     pub(crate) probes: Vec<Probe>,
-    /// `tls.server` and `tls.client` (not Emissary's, but met in people's files).
-    pub(crate) tls: Option<&'a Value>,
+    /// TLS written into a Module.
+    pub(crate) tls: Option<LegacyTls<'a>>,
 }
 
 /// `defaults.httpmapping` (and `defaults`).
@@ -87,9 +85,9 @@ impl<'a> Settings<'a> {
                 "put all settings into one Module, or give it another ambassador_id",
             );
         }
-        let Some(module) = module else { return Self::defaults() };
         let mut settings = Self::defaults();
-        settings.object = Some(module.object);
+        settings.tls = legacy_tls(ours, module, findings);
+        let Some(module) = module else { return settings };
         settings.server.source = Source::new(module.object.id.to_string());
         let Some(mut fields) = Fields::of(module.object, &module.spec.config, findings) else { return settings };
         server::read(&mut settings.server, &mut fields, options);
@@ -100,7 +98,8 @@ impl<'a> Settings<'a> {
         settings.read_probes(&mut fields);
         settings.redirect_unmatched = fields.flag("redirect_unmatched_paths").unwrap_or(false);
         settings.add_linkerd_headers = fields.flag("add_linkerd_headers").unwrap_or(false);
-        settings.tls = fields.value("tls");
+        // Read already.
+        fields.value("tls");
         settings.server.access_log = access_log::read(&mut fields);
         settings.server.addresses = addresses::read(&mut fields);
         fields.finish();
@@ -112,7 +111,6 @@ impl<'a> Settings<'a> {
         server.server_name = Some("envoy".to_owned());
         server.access_log = Some(default_access_log());
         Self {
-            object: None,
             server,
             redirect_unmatched: false,
             request_timeout: Some(Duration::from_secs(3)),
@@ -164,7 +162,7 @@ impl<'a> Settings<'a> {
         }
         if let Some(written) = fields.typed("keepalive") {
             let mut flaws = Vec::new();
-            self.keepalive = Some(policy::keepalive(&written, "spec.config.keepalive", &mut flaws));
+            self.keepalive = policy::keepalive(&written, "spec.config.keepalive", &mut flaws);
             fields.flaws(flaws);
         }
     }
@@ -270,24 +268,29 @@ impl Probe {
     }
 }
 
-/// The legacy Modules `tls` and `authentication` and any other name.
-pub(crate) fn other_modules<'a>(ours: &Ours<'a>, findings: &mut Findings) -> Option<Of<'a, Module>> {
-    let mut tls = None;
+/// TLS in the Module, else in the old one named `tls`; and a word on Modules with other names.
+fn legacy_tls<'a>(
+    ours: &Ours<'a>,
+    module: Option<Of<'a, Module>>,
+    findings: &mut Findings,
+) -> Option<LegacyTls<'a>> {
+    let within = module.and_then(|m| LegacyTls::new(m.object, "spec.config.tls", m.spec.config.get("tls")?));
+    let mut found = within;
     for module in &ours.modules {
         match &*module.object.id.name {
-            "ambassador" => {}
-            "tls" if tls.is_none() => tls = Some(*module),
-            "authentication" => {}
+            "ambassador" | "authentication" => {}
+            "tls" => found = found.or(LegacyTls::new(module.object, "spec.config", &module.spec.config)),
             name => {
-                findings.warn(
-                    module.object,
-                    "unknown-module",
-                    "metadata.name",
-                    format!("a Module named '{name}' has no meaning"),
-                    "name it 'ambassador', or remove it",
-                );
+                let message = format!("a Module named '{name}' has no meaning");
+                let fix = "name it 'ambassador', or remove it";
+                findings.warn(module.object, "unknown-module", "metadata.name", message, fix);
             }
         }
     }
-    tls
+    if let Some(tls) = &found {
+        let message = "TLS in a Module is an old form; it is understood".to_owned();
+        let fix = "create a Host with tlsSecret, and tls: {ca_secret: …, cert_required: …}";
+        findings.note(tls.object, "tls-in-module", tls.field, message, fix);
+    }
+    found
 }

@@ -98,6 +98,10 @@ fn is_ours(ids: &AmbassadorId, ours: &str) -> bool {
 const METADATA_FIELDS: [&str; 4] = ["spec.docs", "spec.modules", "spec.envoy_override", "spec.previewUrl"];
 
 fn unknown_field(object: &Object, field: &str, findings: &mut Findings) {
+    // Selectors have a word of their own on these.
+    if field.ends_with(".matchExpressions") {
+        return;
+    }
     if METADATA_FIELDS.iter().any(|known| field == *known || field.starts_with(&format!("{known}."))) {
         return;
     }

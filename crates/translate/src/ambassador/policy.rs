@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use crate::findings::Flaw;
 
-/// Keepalive probes. A negative number is a flaw, the other numbers hold.
-pub(crate) fn keepalive(written: &Keepalive, field: &str, flaws: &mut Vec<Flaw>) -> TcpKeepalive {
+/// Keepalive probes; none when nothing usable is said. A negative number is a flaw, the other numbers hold.
+pub(crate) fn keepalive(written: &Keepalive, field: &str, flaws: &mut Vec<Flaw>) -> Option<TcpKeepalive> {
     let mut number = |value: Option<i64>, name: &str| {
         value.and_then(|value| {
             let number = u32::try_from(value).ok().filter(|number| *number > 0);
@@ -36,9 +36,10 @@ pub(crate) fn keepalive(written: &Keepalive, field: &str, flaws: &mut Vec<Flaw>)
             number
         })
     };
-    TcpKeepalive {
+    let keepalive = TcpKeepalive {
         probes: number(written.probes, "probes"),
         idle: number(written.idle_time, "idle_time").map(|secs| Duration::from_secs(secs.into())),
         interval: number(written.interval, "interval").map(|secs| Duration::from_secs(secs.into())),
-    }
+    };
+    (keepalive != TcpKeepalive::default()).then_some(keepalive)
 }

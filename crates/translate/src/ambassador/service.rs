@@ -73,6 +73,14 @@ impl ServiceAddress {
         self.ip.is_some() || self.host.contains('.') || self.host == "localhost"
     }
 
+    /// As it stands in a URL: an IPv6 address in brackets.
+    pub(crate) fn with_port(&self, port: u16) -> String {
+        match self.ip {
+            Some(ip) => std::net::SocketAddr::new(ip, port).to_string(),
+            None => format!("{}:{port}", self.host),
+        }
+    }
+
     /// The service and the namespace that the name would have in Kubernetes: its first two labels.
     pub(crate) fn in_kubernetes<'a>(&'a self, own_namespace: &'a str) -> Option<(&'a str, &'a str)> {
         if self.ip.is_some() || self.host == "localhost" {

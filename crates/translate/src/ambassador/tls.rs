@@ -2,6 +2,7 @@
 
 mod ciphers;
 mod client;
+mod legacy;
 mod secrets;
 mod server;
 
@@ -16,6 +17,7 @@ use super::ours::{Of, Ours};
 use crate::findings::{Findings, Flaw};
 
 pub(crate) use client::{origination, unverified};
+pub(crate) use legacy::LegacyTls;
 pub(crate) use secrets::{SecretName, Secrets};
 pub(crate) use server::{Terms, terminate};
 

@@ -16,7 +16,7 @@ use plenipo_resources::ambassador::Resolver;
 
 use super::directory::{Directory, Lookup};
 use super::module::Settings;
-use super::ours::Ours;
+use super::ours::{Of, Ours};
 use super::policy::{Millis, millis};
 use super::service::{self, ServiceAddress};
 use super::tls::{self, Contexts, Secrets};
@@ -139,7 +139,7 @@ impl<'a> Upstreams<'a> {
         let tls = origination(wanted, &address, world, secrets, findings)?;
         let name = name::of(wanted, &address, port, encrypted, finds == Finds::ByEndpoints, &times, balance);
         let dns_name = (finds == Finds::ByName && address.ip.is_none()).then(|| address.host.clone());
-        let authority = format!("{}:{port}", address.host);
+        let authority = address.with_port(port);
         if let Some((known, _)) = self.built.get_key_value(name.as_str()) {
             return Ok(Upstream { cluster: Arc::clone(known), authority, dns_name });
         }
@@ -310,7 +310,9 @@ fn origination(
                 let message = format!("http:// and the TLSContext '{name}' contradict each other, TLS is spoken");
                 findings.warn(wanted.object, "tls-with-http", "spec.service", message, "write https://");
             }
-            let context = world.contexts.named(name, &wanted.object.id.namespace).ok_or_else(|| {
+            let legacy = world.settings.tls.and_then(|legacy| Some((legacy.object, legacy.context(name)?)));
+            let context = world.contexts.named(name, &wanted.object.id.namespace);
+            let context = context.or(legacy.as_ref().map(|(object, spec)| Of { object, spec })).ok_or_else(|| {
                 let message = format!("there is no TLSContext '{name}': nothing says what is to be shown and checked");
                 Flaw::new("unknown-tls-context", "spec.tls", message, "create it, or remove 'tls' and write https://")
             })?;

@@ -39,7 +39,8 @@ fn result(problem: &Problem) -> Value {
         );
     }
     if let Some(object) = &problem.object {
-        let name = if problem.field.is_empty() { object.to_string() } else { format!("{object} {}", problem.field) };
+        let name =
+            if problem.field.is_empty() { object.to_string() } else { format!("{object} {}", problem.field) };
         location.insert("logicalLocations".into(), json!([{ "fullyQualifiedName": name }]));
     }
     let locations: Vec<Value> = if location.is_empty() { vec![] } else { vec![Value::Object(location)] };

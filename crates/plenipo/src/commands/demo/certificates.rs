@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
@@ -134,7 +134,8 @@ impl Certificates {
     /// How the backends end TLS; `mutual`: only for who shows a certificate of the clients' authority.
     pub(super) fn backend_tls(&self, mutual: bool) -> anyhow::Result<Arc<ServerConfig>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
         let builder = if mutual {
             let mut roots = RootCertStore::empty();
             roots.add(CertificateDer::from_pem_slice(self.clients.certificate.as_bytes())?)?;
@@ -144,7 +145,8 @@ impl Certificates {
             builder.with_no_client_auth()
         };
         let chain = vec![CertificateDer::from_pem_slice(self.backend.certificate.as_bytes())?];
-        let mut config = builder.with_single_cert(chain, PrivateKeyDer::from_pem_slice(self.backend.key.as_bytes())?)?;
+        let mut config =
+            builder.with_single_cert(chain, PrivateKeyDer::from_pem_slice(self.backend.key.as_bytes())?)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

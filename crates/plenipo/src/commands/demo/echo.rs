@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, BodyStream, Empty, Full, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -124,7 +124,9 @@ fn grpc(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     trailers.insert("x-service", HeaderValue::from_static(connection.service));
-    let body = request.into_body().with_trailers(std::future::ready(Some(Ok(trailers)))).boxed();
+    // Without the length of what came, which would be sent on: what goes back ends with trailers.
+    let body = StreamBody::new(BodyStream::new(request.into_body()));
+    let body = body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed();
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
@@ -132,7 +134,8 @@ fn grpc(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
 
 /// The handshake of RFC 6455 §4.2.2; then every message comes back.
 fn websocket(mut request: Request<Incoming>) -> Response<Body> {
-    let accept = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    let accept =
+        request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(accept) = accept.and_then(|accept| HeaderValue::try_from(accept).ok()) else {
         let mut refusal = Response::new(whole("no sec-websocket-key\n"));
         *refusal.status_mut() = StatusCode::BAD_REQUEST;

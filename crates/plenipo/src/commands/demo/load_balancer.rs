@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use plenipo_model::{
-    Accepts, Action, Certificate, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, Forward, HostPattern,
-    HttpServer, Listener, PathMatch, ProxyProtocol, Route, SendProxyProtocol, Serve, Source, Target, TcpRoute, TcpTarget,
-    TlsServer, TlsVersion, VirtualHost,
+    Accepts, Action, Certificate, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, Forward,
+    HostPattern, HttpServer, Listener, PathMatch, ProxyProtocol, Route, SendProxyProtocol, Serve, Source,
+    Target, TcpRoute, TcpTarget, TlsServer, TlsVersion, VirtualHost,
 };
 
 use super::certificates::Pair;
@@ -59,7 +59,12 @@ pub(super) fn edge(kind: Kind, ports: Ports, shown: &Pair) -> anyhow::Result<Edg
         Kind::L4Tls => {
             let tls = ChainTls::Terminate(Arc::new(terminate(&source, shown)?));
             [
-                listener(&source, ports.http, 80, vec![relay(&source, ChainTls::Untouched, Arc::clone(&clear))]),
+                listener(
+                    &source,
+                    ports.http,
+                    80,
+                    vec![relay(&source, ChainTls::Untouched, Arc::clone(&clear))],
+                ),
                 listener(&source, ports.https, 443, vec![relay(&source, tls, clear)]),
             ]
         }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use plenipo_model::{
-    Action, ChainTls, ClientAuth, Cluster, Endpoints, HttpServer, Listener, ProxyProtocol, Route, Serve, TcpRoute,
-    TlsServer, Verify,
+    Action, ChainTls, ClientAuth, Cluster, Endpoints, HttpServer, Listener, ProxyProtocol, Route, Serve,
+    TcpRoute, TlsServer, Verify,
 };
 use plenipo_proxy::Snapshot;
 use plenipo_proxy::explain::{Explanation, Outcome, Question, explain};
@@ -52,7 +52,10 @@ impl Way {
         way.listener(entry.listener, &entry.how);
         let Some(chain) = entry.chain else {
             let name = &request.name;
-            way.step("tls", format!("no Host or TLSContext has a certificate for {name:?}: the handshake is refused"));
+            way.step(
+                "tls",
+                format!("no Host or TLSContext has a certificate for {name:?}: the handshake is refused"),
+            );
             return way;
         };
         if !way.tls(&chain.tls, request, entry.tls) {
@@ -63,7 +66,9 @@ impl Way {
             Serve::Http(server) => {
                 let name = entry.tls.then_some(request.name.as_str());
                 let compiled = snapshot.listener(entry.listener.bind);
-                let Some(http) = compiled.and_then(|compiled| compiled.http(entry.tls, name)) else { return way };
+                let Some(http) = compiled.and_then(|compiled| compiled.http(entry.tls, name)) else {
+                    return way;
+                };
                 let believed = way.scheme(server, request, entry.tls);
                 let question = Question {
                     authority: request.authority.clone(),
@@ -99,7 +104,7 @@ impl Way {
         self.steps.push(Step { what, text, source: None });
     }
 
-    fn step_of(&mut self, what: &'static str, text: String, source: impl ToString) {
+    fn step_of(&mut self, what: &'static str, text: String, source: &impl ToString) {
         self.steps.push(Step { what, text, source: Some(source.to_string()) });
     }
 
@@ -108,7 +113,10 @@ impl Way {
         match &listener.proxy_protocol {
             ProxyProtocol::Off => {}
             ProxyProtocol::Required => {
-                self.step("proxy", "a PROXY header must come first; the client's address is in it".to_owned());
+                self.step(
+                    "proxy",
+                    "a PROXY header must come first; the client's address is in it".to_owned(),
+                );
             }
             ProxyProtocol::AcceptedFrom(networks) => {
                 let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
@@ -146,7 +154,11 @@ impl Way {
             .iter()
             .map(|certificate| format!("{} ({})", certificate.names().join(", "), certificate.fingerprint()))
             .collect();
-        self.step_of("tls", format!("ends here, with the certificate for {}", names.join("; ")), &server.source);
+        self.step_of(
+            "tls",
+            format!("ends here, with the certificate for {}", names.join("; ")),
+            &server.source,
+        );
         let (text, goes_on) = match (&server.client_auth, request.certificate) {
             (ClientAuth::None, _) => return true,
             (ClientAuth::Optional(_), false) => ("may show a certificate, shows none", true),
@@ -165,7 +177,10 @@ impl Way {
         let forwarding = server.forwarding;
         let own = if tls { "https" } else { "http" };
         if forwarding.use_remote_address && forwarding.trusted_hops == 0 {
-            self.step("scheme", format!("{own}, as the connection; x-forwarded-proto of clients is not believed"));
+            self.step(
+                "scheme",
+                format!("{own}, as the connection; x-forwarded-proto of clients is not believed"),
+            );
             return Some(own);
         }
         let said = request.headers.get("x-forwarded-proto").map(|value| value.as_bytes());
@@ -187,7 +202,8 @@ impl Way {
         if let Some((pattern, source)) = &told.host {
             self.step_of("host", pattern.clone(), source);
         }
-        self.lost = told.lost.iter().map(|(route, why)| Lost { route: route.clone(), why: why.clone() }).collect();
+        self.lost =
+            told.lost.iter().map(|(route, why)| Lost { route: route.clone(), why: why.clone() }).collect();
         match &told.outcome {
             Outcome::Error(status, details) => self.step("answer", format!("{status} ({details})")),
             Outcome::RedirectToHttps => self.step("answer", "301 to the same URL with https".to_owned()),
@@ -215,7 +231,9 @@ impl Way {
             Action::Redirect(redirect) => {
                 self.step("answer", format!("{} to somewhere else", redirect.status.as_u16()));
             }
-            Action::Respond(respond) => self.step("answer", format!("{}, made here", respond.status.as_u16())),
+            Action::Respond(respond) => {
+                self.step("answer", format!("{}, made here", respond.status.as_u16()))
+            }
         }
     }
 
@@ -250,6 +268,8 @@ fn encryption(cluster: &Cluster) -> String {
         Verify::Chain { names, .. } if names.is_empty() => {
             format!("TLS, its certificate checked against the roots but not against a name{shown}")
         }
-        Verify::Chain { names, .. } => format!("TLS, its certificate checked for {}{shown}", names.join(" or ")),
+        Verify::Chain { names, .. } => {
+            format!("TLS, its certificate checked for {}{shown}", names.join(" or "))
+        }
     }
 }

@@ -146,6 +146,9 @@ fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) 
     let shares = shares(&written);
     judge_weights(&members, shares.excess, findings);
     if shares.weights.iter().all(|weight| *weight == 0) {
+        let object = members.first()?.mapping.object;
+        let message = "all Mappings for these requests have weight 0, so that none takes them".to_owned();
+        findings.note(object, "no-weight", "spec.weight", message, "give one of them a weight");
         return None;
     }
     let rewrite = last(group, |rule| rule.policies.regex_rewrite.as_ref());

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::module::Settings;
 use super::super::ours::Of;
-use super::super::tls::{Contexts, SecretName, Secrets, Terms, terminate};
+use super::super::tls::{Contexts, LegacyTls, SecretName, Secrets, Terms, terminate};
 use super::HostTls;
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
@@ -18,11 +18,11 @@ use crate::options::Options;
 pub(crate) struct Reader<'r, 'a> {
     pub(crate) contexts: &'r Contexts<'a>,
     pub(crate) settings: &'r Settings<'a>,
-    pub(crate) options: &'r Options,
     pub(crate) secrets: &'r mut Secrets<'a>,
     pub(crate) findings: &'r mut Findings,
 }
 
+const REPAIR: &str = "create the Secret, or repair it";
 const NAME_IT: &str = "name the Secret with the certificate in tlsSecret";
 
 impl<'a> Reader<'_, 'a> {
@@ -53,7 +53,7 @@ impl<'a> Reader<'_, 'a> {
         let source = Source::new(host.object.id.to_string());
         let mut server = terminate(&source, vec![certificate], terms.as_ref(), self.secrets, self.findings)
             .map_err(|flaw| located(flaw, terms.as_ref(), host.object))?;
-        if terms.is_none() && server.client_auth == ClientAuth::None {
+        if server.client_auth == ClientAuth::None {
             self.legacy_client_auth(&mut server)?;
         }
         for context in naming.iter().filter(|context| linked.is_none_or(|l| l.object.id != context.object.id)) {
@@ -133,13 +133,18 @@ impl<'a> Reader<'_, 'a> {
             return Err(Flaw::new("tls-secret-mismatch", "spec.tlsSecret", message, "name the same Secret in both"));
         }
         let files = terms.and_then(Terms::files);
-        let module = || module_secret(self.settings, "server", self.options);
+        let module = || self.settings.tls?.server(self.settings.tls_secret_namespacing);
+        let field = match (&own, &theirs) {
+            (None, None) if files.is_some() => "spec.tls.cert_chain_file",
+            (None, Some(_)) => "spec.tlsContext",
+            _ => "spec.tlsSecret",
+        };
         let name = own.or(theirs).or(files).or_else(module).ok_or_else(|| {
             Flaw::new("missing-tls-secret", "spec.tlsSecret", "TLS is asked for, but no certificate is named", NAME_IT)
         })?;
         self.secrets
             .certificate(&name, self.findings)
-            .map_err(|reason| Flaw::new("bad-tls-secret", "spec.tlsSecret", reason, "create the Secret, or repair it"))
+            .map_err(|reason| Flaw::new("bad-tls-secret", field, reason, REPAIR))
     }
 
     /// A further TLSContext that names the host: its certificate beside the Host's (another key type, say), and its
@@ -154,8 +159,7 @@ impl<'a> Reader<'_, 'a> {
             Ok(Some(certificate)) if !server.certificates.contains(&certificate) => server.certificates.push(certificate),
             Ok(_) => {}
             Err(reason) => {
-                let fix = "create the Secret, or repair it";
-                self.findings.error(context.object, "bad-tls-secret", "spec.secret", reason, fix);
+                self.findings.error(context.object, "bad-tls-secret", "spec.secret", reason, REPAIR);
             }
         }
         if server.client_auth == ClientAuth::None {
@@ -166,13 +170,13 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Client certificates that the Module asks for hold for Hosts that say nothing of their own.
+    /// Client certificates that a Module asks for hold for every Host that says nothing of its own.
     fn legacy_client_auth(&mut self, server: &mut TlsServer) -> Result<(), Flaw> {
-        let Some(module) = self.settings.object else { return Ok(()) };
-        let Some(tls) = module_client(self.settings, self.options) else { return Ok(()) };
-        let terms = Terms { object: module, field: "spec.config.tls.client", tls: &tls, namespacing: true };
+        let Some(legacy) = self.settings.tls else { return Ok(()) };
+        let Some(tls) = legacy.client() else { return Ok(()) };
+        let terms = legacy_terms(legacy, &tls);
         let theirs = terminate(&server.source, Vec::new(), Some(&terms), self.secrets, self.findings)
-            .map_err(|flaw| located(flaw, None, module))?;
+            .map_err(|flaw| located(flaw, None, legacy.object))?;
         server.client_auth = theirs.client_auth;
         Ok(())
     }
@@ -194,7 +198,7 @@ pub(crate) fn certificate_for(
     })?;
     let certificate = secrets
         .certificate(&name, findings)
-        .map_err(|reason| Flaw::new("bad-tls-secret", "spec.host", reason, "create the Secret, or repair it"))?;
+        .map_err(|reason| Flaw::new("bad-tls-secret", "spec.host", reason, REPAIR))?;
     let source = Source::new(context.object.id.to_string());
     terminate(&source, vec![certificate], Some(&terms), secrets, findings)
 }
@@ -253,51 +257,32 @@ fn merge(base: Option<&TlsConfig>, mtls: TlsConfig) -> TlsConfig {
     }
 }
 
-/// `tls.<side>.secret` of the Module, unless it is switched off.
-fn module_secret(settings: &Settings<'_>, side: &str, options: &Options) -> Option<SecretName> {
-    let part = settings.tls?.get(side)?;
-    if part.get("enabled").and_then(Value::as_bool) == Some(false) {
-        return None;
-    }
-    let name = part.get("secret").and_then(Value::as_str)?;
-    let namespace = settings.object.map_or(&*options.namespace, |module| &module.id.namespace);
-    Some(SecretName::parse(name, namespace, settings.tls_secret_namespacing))
-}
-
-fn module_client(settings: &Settings<'_>, options: &Options) -> Option<TlsConfig> {
-    let SecretName::Secret { namespace, name } = module_secret(settings, "client", options)? else { return None };
-    let part = settings.tls?.get("client")?;
-    let required = ["cert_required", "certificate_required"].iter().find_map(|key| part.get(*key)?.as_bool());
-    Some(TlsConfig { ca_secret: Some(format!("{name}.{namespace}")), cert_required: required, ..TlsConfig::default() })
-}
-
-/// The TLS that the Module's `tls.server` asks for, for when nobody wrote a Host.
+/// The TLS that a Module asks for, for when nobody wrote a Host.
 pub(super) fn of_module(
     settings: &Settings<'_>,
-    options: &Options,
     secrets: &mut Secrets<'_>,
     findings: &mut Findings,
 ) -> Option<HostTls> {
-    let module = settings.object?;
-    settings.tls?;
-    let message = "TLS in the Module is no part of Emissary; it is understood".to_owned();
-    let fix = "create a Host with tlsSecret, and tls: {ca_secret: …, cert_required: …}";
-    findings.note(module, "tls-in-module", "spec.config.tls", message, fix);
-    let name = module_secret(settings, "server", options)?;
-    let source = Source::new(module.id.to_string());
-    let client = module_client(settings, options);
-    let terms = client.as_ref().map(|tls| Terms { object: module, field: "spec.config.tls.client", tls, namespacing: true });
+    let legacy = settings.tls?;
+    let name = legacy.server(settings.tls_secret_namespacing)?;
+    let source = Source::new(legacy.object.id.to_string());
+    let client = legacy.client();
+    let terms = client.as_ref().map(|tls| legacy_terms(legacy, tls));
     let made = secrets
         .certificate(&name, findings)
-        .map_err(|reason| Flaw::new("bad-tls-secret", "spec.config.tls.server.secret", reason, "create the Secret, or repair it"))
+        .map_err(|reason| Flaw::new("bad-tls-secret", format!("{}.server.secret", legacy.field), reason, REPAIR))
         .and_then(|certificate| terminate(&source, vec![certificate], terms.as_ref(), secrets, findings));
     Some(match made {
         Ok(server) => HostTls::Terminate(Arc::new(server)),
         Err(flaw) => {
-            findings.flaw(module, &flaw);
-            HostTls::Broken(format!("{} {}: {}", module.id, flaw.field, flaw.message))
+            findings.flaw(legacy.object, &flaw);
+            HostTls::Broken(format!("{} {}: {}", legacy.object.id, flaw.field, flaw.message))
         }
     })
+}
+
+fn legacy_terms<'t>(legacy: LegacyTls<'t>, tls: &'t TlsConfig) -> Terms<'t> {
+    Terms { object: legacy.object, field: "spec.config.tls.client", tls, namespacing: true }
 }
 
 /// TLS with `fallback-self-signed-cert` of our namespace, if that Secret is there.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plenipo_model::{
-    Accepts, Chain, ChainTls, HostPattern, HttpServer, Listener, Refusal, Serve, Source, TlsServer, VirtualHost,
+    Accepts, Chain, ChainTls, ClientAuth, HostPattern, HttpServer, InsecureAction, Listener, Refusal, Route, SecurityModel,
+    Serve, Source, TlsServer, VirtualHost,
 };
-use plenipo_model::Route;
 
 use super::super::hosts::{HostEntry, HostTls};
 use super::super::module::Settings;
@@ -99,7 +99,7 @@ fn http_chains(
         let host = &serving.hosts[*place];
         let mut virtual_host = virtual_host(host, &serving.routes[*place], serving.settings);
         if terms.stack.tls {
-            secure(host, &mut virtual_host, &mut secured, tcp, findings);
+            secure(host, &mut virtual_host, &mut secured, tcp, terms.security, findings);
         }
         clear.push(virtual_host);
     }
@@ -139,11 +139,15 @@ fn secure<'s>(
     virtual_host: &mut VirtualHost,
     secured: &mut BTreeMap<HostPattern, Secured<'s>>,
     tcp: &[&TcpGroup<'_>],
+    security: SecurityModel,
     findings: &mut Findings,
 ) {
     let tls = match &host.tls {
         HostTls::None => return,
-        HostTls::Terminate(server) => ChainTls::Terminate(Arc::clone(server)),
+        HostTls::Terminate(server) => {
+            past_client_certificates(host, server, security, findings);
+            ChainTls::Terminate(Arc::clone(server))
+        }
         HostTls::Broken(reason) => ChainTls::Broken(reason.clone()),
     };
     let name = host.pattern.without_port();
@@ -171,6 +175,21 @@ fn secure<'s>(
             }
             chain.hosts.push(virtual_host.clone());
         }
+    }
+}
+
+/// Client certificates are asked for, but the same routes are there in clear text, where nobody asks.
+fn past_client_certificates(
+    host: &HostEntry<'_>,
+    server: &TlsServer,
+    security: SecurityModel,
+    findings: &mut Findings,
+) {
+    let open = host.insecure == InsecureAction::Route || security == SecurityModel::Secure;
+    if let (true, true, Some(object)) = (open, server.client_auth != ClientAuth::None, host.object) {
+        let message = "clear text is served too, where no client certificate is asked for".to_owned();
+        let fix = "write requestPolicy: {insecure: {action: Redirect}}, and securityModel: XFP in the Listener";
+        findings.warn(object, "clear-text-without-client-certificate", "spec.requestPolicy", message, fix);
     }
 }
 

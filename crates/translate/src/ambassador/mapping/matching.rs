@@ -92,7 +92,7 @@ impl Patterns {
         let known = match self.known.get(text) {
             Some(known) => known.clone(),
             None => {
-                let made = Pattern::new(text).map_err(|error| error.to_string());
+                let made = Pattern::new(text).map_err(|error| error.to_string().replace(": error:", ":"));
                 self.known.insert(text.to_owned(), made.clone());
                 made
             }

@@ -71,7 +71,7 @@ impl Policies {
                 .as_ref()
                 .map(|balancer| policy::balancing(balancer, "spec.load_balancer"))
                 .transpose()?,
-            keepalive: spec.keepalive.as_ref().map(|keep| policy::keepalive(keep, "spec.keepalive", &mut flaws)),
+            keepalive: spec.keepalive.as_ref().and_then(|keep| policy::keepalive(keep, "spec.keepalive", &mut flaws)),
             health_checks: spec
                 .health_checks
                 .as_ref()

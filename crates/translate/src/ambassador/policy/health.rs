@@ -44,7 +44,8 @@ fn http_probe(http: &HttpHealthCheck, field: &str, flaws: &mut Vec<Flaw>) -> Hea
         match ends {
             (Some(min), Some(max)) if (100..600).contains(&min) && min <= max => statuses.push((min, max)),
             _ => {
-                let message = format!("{:?} to {:?} is not a range of statuses", range.min, range.max);
+                let end = |status: Option<i64>| status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+                let message = format!("{} to {} is not a range of statuses", end(range.min), end(range.max));
                 let field = format!("{field}.expected_statuses");
                 flaws.push(Flaw::new("bad-health-check", field, message, "write min and max, 100 to 599"));
             }

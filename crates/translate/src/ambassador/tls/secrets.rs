@@ -159,8 +159,16 @@ impl<'a> Material<'a> {
         }
     }
 
+    /// A Secret that has half of a certificate is broken; one that has something else altogether is just the wrong one.
     fn lacks(&self, entry: &'static str, findings: &mut Findings) -> String {
-        self.refuse(format!("it has no {entry}"), entry, findings)
+        let half = self.entry(&CHAINS).is_some() != self.key().is_some();
+        if entry.starts_with("tls.") && half {
+            return self.refuse(format!("it has no {entry}"), entry, findings);
+        }
+        match self {
+            Self::Secret(object, _) => format!("{} has no {entry}", object.id),
+            Self::Files { name, .. } => format!("{name}: there is no {entry}"),
+        }
     }
 
     fn broken(&self, error: &CertificateError, findings: &mut Findings) -> String {

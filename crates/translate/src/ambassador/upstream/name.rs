@@ -23,7 +23,7 @@ pub(super) fn of(
     if encrypted {
         name.push_str("https://");
     }
-    put(&mut name, format_args!("{}:{port}", address.host));
+    name.push_str(&address.with_port(port));
     let plain = name.len();
     let mut extra = |words: std::fmt::Arguments<'_>| {
         name.push(if name.len() == plain { '[' } else { ',' });

@@ -1,0 +1,65 @@
+//! Bodies: streamed both ways, bounded, never whole in memory.
+
+use ::http::Request;
+use plenipo_testkit::{Http, Raw, Scripted, Upstream};
+
+use super::*;
+
+#[tokio::test]
+async fn large_bodies_pass_both_ways() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let _gateway = Gateway::start(simple(bind, server(vec![route("/", "up")]), upstream.address())).await;
+    for client in [Http::one(bind), Http::two(bind)] {
+        let request = Request::post("/").header("x-echo-body-bytes", "3000000");
+        let response = client.send_with(request, vec![b'x'; 2_000_000]).await.expect("answered");
+        assert_eq!(response.body.len(), 3_000_000);
+    }
+    assert!(upstream.seen().iter().all(|seen| seen.body.length == 2_000_000));
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_413() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let mut http = server(vec![route("/", "up")]);
+    http.limits.body_bytes = Some(10);
+    let _gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+    let declared = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n";
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n";
+    for request in [declared, chunked] {
+        let answer = Raw::exchange(bind, request).await.expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    }
+    let fits = Http::one(bind).send_with(Request::post("/"), "0123456789").await.expect("answered");
+    assert_eq!(fits.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_the_rules_is_502_or_cut() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 502",
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n", "HTTP/1.1 502"),
+        ("garbage\r\n\r\n", "HTTP/1.1 502"),
+    ] {
+        let upstream = Scripted::answering(answer).await;
+        let bind = loopback();
+        let _gateway = Gateway::start(simple(bind, server(vec![route("/", "up")]), upstream.address())).await;
+        let mut raw = Raw::connect(bind).await.expect("connected");
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
+        let got = String::from_utf8_lossy(&raw.to_end().await.expect("an answer")).into_owned();
+        assert!(got.starts_with(expected), "{answer:?} gave {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_is_cut_for_the_client_too() {
+    let upstream = Scripted::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+    let bind = loopback();
+    let _gateway = Gateway::start(simple(bind, server(vec![route("/", "up")]), upstream.address())).await;
+    assert!(Http::one(bind).get("/").await.is_err(), "the client must see that the end is missing");
+}

@@ -1,0 +1,9 @@
+//! The real binary with real clients: curl, openssl, ssh, psql, gRPC, WebSocket.
+//!
+//! A missing tool fails the test that needs it.
+
+mod command_line;
+mod examples;
+mod gateway;
+mod protocols;
+mod running;
