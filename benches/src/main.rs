@@ -20,6 +20,8 @@ mod scenario;
 mod setup;
 mod summary;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
@@ -66,8 +68,18 @@ enum Part {
     Load(generator::Options),
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    // Not `fn main() -> Result`: with RUST_BACKTRACE set that would bury the reason under where it was noticed.
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
     match arguments.part {
         Some(Part::Respond(options)) => responder::run(&options),
         Some(Part::Load(options)) => generator::run(options),

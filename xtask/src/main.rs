@@ -9,6 +9,8 @@ mod lint;
 mod step;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -35,10 +37,20 @@ enum Command {
     Fuzz(fuzz::Options),
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    // Not `fn main() -> Result`: with RUST_BACKTRACE set that would bury the reason under where it was noticed.
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
     std::env::set_current_dir(step::root())?;
-    match arguments.command {
+    match command {
         Command::Test => test(),
         Command::Lint => {
             let mut steps = Steps::default();

@@ -69,6 +69,7 @@ pub(crate) async fn serve(
             request = signals.next() => match request {
                 Request::Reload => {
                     tracing::info!("SIGHUP: reading everything again");
+                    control.proxy.handle().reopen_logs();
                     following.rescan();
                     // Files that objects name (certificates on a volume) change without the set changing.
                     let set = sets.borrow().clone();

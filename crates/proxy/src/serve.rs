@@ -33,8 +33,8 @@ use crate::exchange::Connection;
 use crate::framing::Framing;
 use crate::io::{Activity, Gate, Prefixed, Stream, Times};
 use crate::metrics::ListenerMeter;
-use crate::snapshot::CompiledHttp;
 use crate::snapshot::routes::Asked;
+use crate::snapshot::{CompiledHttp, Snapshot};
 use crate::worker::{LocalExecutor, Worker};
 use decide::Decision;
 use incoming::Arrived;
@@ -174,7 +174,10 @@ async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Res
     let Some(server) = http.server() else { return answer::without_server(&http) };
     let mut arrived = match incoming::arrive(&http, &server, request) {
         Ok(arrived) => arrived,
-        Err((exchange, failure)) => return answer::failure(&http, &server, None, exchange, failure),
+        Err(refused) => {
+            let (exchange, failure) = *refused;
+            return answer::failure(&http, &server, None, exchange, failure);
+        }
     };
     let asked = Asked {
         host: &arrived.host.name,
@@ -237,16 +240,16 @@ impl HttpConnection {
         let snapshot = self.worker.snapshot();
         let mut current = self.current.borrow_mut();
         if current.0 != snapshot.revision() {
-            *current = (snapshot.revision(), self.look_up(&snapshot));
+            let before = current.1.take();
+            *current = (snapshot.revision(), self.look_up(&snapshot, before));
         }
         current.1.clone()
     }
 
-    fn look_up(&self, snapshot: &crate::snapshot::Snapshot) -> Option<Arc<CompiledHttp>> {
-        let listener = match snapshot.listener(self.bind) {
-            Some(listener) => listener,
+    fn look_up(&self, snapshot: &Snapshot, before: Option<Arc<CompiledHttp>>) -> Option<Arc<CompiledHttp>> {
+        let Some(listener) = snapshot.listener(self.bind) else {
             // The listener is gone: its connections finish on what they had.
-            None => return self.current.borrow().1.clone(),
+            return before;
         };
         let server_name = self.facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         if let Some(made_by) = &self.tls_rules {

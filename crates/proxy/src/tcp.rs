@@ -1,7 +1,6 @@
 //! Relays: bytes from one connection to another, and back.
 
 use std::cell::Cell;
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -160,16 +159,14 @@ async fn after(closing: &CancellationToken) {
 }
 
 /// Ends when nothing has moved for the given time.
-fn quiet(limit: Option<Duration>, moved: &Cell<Instant>) -> impl Future<Output = ()> {
-    async move {
-        let Some(limit) = limit else { return std::future::pending().await };
-        loop {
-            let end = moved.get() + limit;
-            if end <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(end).await;
+async fn quiet(limit: Option<Duration>, moved: &Cell<Instant>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    loop {
+        let end = moved.get() + limit;
+        if end <= Instant::now() {
+            return;
         }
+        tokio::time::sleep_until(end).await;
     }
 }
 

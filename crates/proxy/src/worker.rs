@@ -44,8 +44,7 @@ pub(crate) enum Order {
 
 /// A data thread's state.
 pub(crate) struct Worker {
-    /// The snapshot, behind a count of this thread's own: cloning it per request touches no shared memory.
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<LocalSnapshot>,
     clusters: RefCell<HashMap<u64, Rc<LocalCluster>>>,
     listeners: RefCell<HashMap<SocketAddr, LocalListener>>,
     meters: RefCell<HashMap<Arc<str>, Rc<ListenerMeter>>>,
@@ -59,6 +58,10 @@ pub(crate) struct Worker {
     pub(crate) tasks: TaskTracker,
     pub(crate) random: Random,
 }
+
+/// The snapshot behind a count of this thread's own: cloning it per request touches no shared memory.
+#[allow(clippy::redundant_allocation, reason = "see above")]
+pub(crate) type LocalSnapshot = Rc<Arc<Snapshot>>;
 
 /// Runs futures of hyper's HTTP/2 on this thread.
 #[derive(Clone, Copy)]
@@ -107,7 +110,7 @@ impl Worker {
     fn obey(self: &Rc<Self>, order: Order) {
         match order {
             Order::Publish { snapshot, sockets, done } => {
-                self.publish(snapshot, sockets);
+                self.publish(&snapshot, sockets);
                 // Whoever ordered it may have gone; then nobody needs the answer.
                 let _ = done.send(());
             }
@@ -135,9 +138,9 @@ impl Worker {
         }
     }
 
-    fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, std::net::TcpListener)>) {
-        self.refresh_clusters(&snapshot);
-        *self.snapshot.borrow_mut() = Rc::new(Arc::clone(&snapshot));
+    fn publish(self: &Rc<Self>, snapshot: &Arc<Snapshot>, sockets: Vec<(SocketAddr, std::net::TcpListener)>) {
+        self.refresh_clusters(snapshot);
+        *self.snapshot.borrow_mut() = Rc::new(Arc::clone(snapshot));
         let mut listeners = self.listeners.borrow_mut();
         for (bind, socket) in sockets {
             match listen::start(self, bind, socket) {
@@ -171,7 +174,7 @@ impl Worker {
     }
 
     /// The snapshot that serves now.
-    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> LocalSnapshot {
         Rc::clone(&self.snapshot.borrow())
     }
 

@@ -47,8 +47,10 @@ pub struct Directory {
     name: String,
     files: BTreeMap<PathBuf, File>,
     tree: Tree,
-    /// Every object of every file, in the order [`SetBuilder`] wants, so that it has nothing to sort.
+    /// Every object of every file, in order, so that a set of them needs no sorting.
     objects: BTreeSet<Placed>,
+    /// How many of them have an id that another has too. Mostly none.
+    doubles: usize,
     /// What keeps changes from being noticed.
     deaf_to: Vec<Problem>,
 }
@@ -71,6 +73,7 @@ impl Directory {
             files: BTreeMap::new(),
             tree: Tree::default(),
             objects: BTreeSet::new(),
+            doubles: 0,
             deaf_to: Vec::new(),
         })
     }
@@ -83,14 +86,18 @@ impl Directory {
 
     /// Everything as it was read last.
     fn set(&self) -> Set {
-        let mut set = SetBuilder::default();
-        self.objects.iter().for_each(|placed| set.add(Arc::clone(&placed.object)));
+        let objects = self.objects.iter().map(|placed| Arc::clone(&placed.object));
         let problems = self
             .tree
             .problems
             .iter()
             .chain(&self.deaf_to)
             .chain(self.files.values().flat_map(File::problems));
+        if self.doubles == 0 {
+            return Set::in_order(objects.collect(), problems.cloned().collect());
+        }
+        let mut set = SetBuilder::default();
+        objects.for_each(|object| set.add(object));
         problems.for_each(|problem| set.problem(problem.clone()));
         set.build()
     }
@@ -141,8 +148,19 @@ impl Directory {
     fn apply(&mut self, difference: Difference) {
         for placed in difference.gone {
             self.objects.remove(&placed);
+            self.doubles -= usize::from(self.is_double(&placed));
         }
-        self.objects.extend(difference.new);
+        for placed in difference.new {
+            self.doubles += usize::from(self.is_double(&placed));
+            self.objects.insert(placed);
+        }
+    }
+
+    /// Whether there is another object with the id of this one, which is not among them.
+    fn is_double(&self, placed: &Placed) -> bool {
+        let mut beside =
+            self.objects.range(..placed).next_back().into_iter().chain(self.objects.range(placed..).next());
+        beside.any(|other| other.object.id == placed.object.id)
     }
 
     fn deaf(&self, error: &str) -> Problem {

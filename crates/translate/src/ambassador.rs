@@ -36,7 +36,12 @@ use crate::options::Options;
 pub(crate) use self::mapping::Patterns;
 
 /// What the getambassador.io objects of `set` ask for.
-pub(crate) fn translate(set: &Set, options: &Options, patterns: &mut Patterns, findings: &mut Findings) -> Edge {
+pub(crate) fn translate(
+    set: &Set,
+    options: &Options,
+    patterns: &mut Patterns,
+    findings: &mut Findings,
+) -> Edge {
     patterns.begin();
     let ours = Ours::select(set, options, findings);
     let settings = Settings::read(&ours, options, findings);
@@ -49,8 +54,14 @@ pub(crate) fn translate(set: &Set, options: &Options, patterns: &mut Patterns, f
 
     let mut association = Association::new(&hosts, options.disable_strict_label_selectors);
     let mut rules = Vec::with_capacity(ours.mappings.len());
-    let mut reader =
-        mapping::Reader { world, options, upstreams: &mut upstreams, secrets: &mut secrets, patterns, findings };
+    let mut reader = mapping::Reader {
+        world,
+        options,
+        upstreams: &mut upstreams,
+        secrets: &mut secrets,
+        patterns,
+        findings,
+    };
     for mapping in &ours.mappings {
         let Some(rule) = reader.read(*mapping) else { continue };
         let taken = association.hosts(rule.matching.host.as_ref(), &mapping.object.meta.labels);
@@ -116,7 +127,9 @@ fn routes(
 /// Authorisation is not there yet: where it is asked for, nothing that needs it is served.
 fn missing_authorisation(ours: &Ours<'_>, findings: &mut Findings) -> bool {
     for service in &ours.auth_services {
-        let message = "external authorisation is not supported yet: every route without bypass_auth answers 500".to_owned();
+        let message =
+            "external authorisation is not supported yet: every route without bypass_auth answers 500"
+                .to_owned();
         let fix = "remove the AuthService where another part of the system authorises requests";
         findings.refuse(service.object, "auth-not-supported", "", message, fix);
     }
@@ -127,7 +140,10 @@ fn no_host(rule: &mapping::Rule<'_>, findings: &mut Findings) {
     let (field, message, fix) = match &rule.matching.host {
         Some(host) => (
             "spec.hostname",
-            format!("no Host takes it: none has a name that fits '{}' (and a mappingSelector that fits its labels)", host.text),
+            format!(
+                "no Host takes it: none has a name that fits '{}' (and a mappingSelector that fits its labels)",
+                host.text
+            ),
             "create a Host for this name, or change the name or the labels",
         ),
         None => (

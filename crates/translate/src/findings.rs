@@ -19,7 +19,8 @@ impl Findings {
         let mut report = Report::default();
         let mut unreadable = BTreeSet::new();
         for problem in set.problems() {
-            let lost = problem.object.as_ref().filter(|id| set.get(&id.kind, &id.namespace, &id.name).is_none());
+            let lost =
+                problem.object.as_ref().filter(|id| set.get(&id.kind, &id.namespace, &id.name).is_none());
             match lost.filter(|_| problem.severity == Severity::Error) {
                 Some(id) => {
                     unreadable.insert(Arc::clone(&id.kind));
@@ -51,22 +52,50 @@ impl Findings {
     }
 
     /// Worth knowing.
-    pub(crate) fn note(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+    pub(crate) fn note(
+        &mut self,
+        object: &Object,
+        code: &'static str,
+        field: &str,
+        message: String,
+        fix: &str,
+    ) {
         self.report.add(object.problem(Severity::Note, Code(code), field, message, fix));
     }
 
     /// Works, but not as its author probably thinks.
-    pub(crate) fn warn(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+    pub(crate) fn warn(
+        &mut self,
+        object: &Object,
+        code: &'static str,
+        field: &str,
+        message: String,
+        fix: &str,
+    ) {
         self.report.add(object.problem(Severity::Warning, Code(code), field, message, fix));
     }
 
     /// The named part does not work.
-    pub(crate) fn error(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+    pub(crate) fn error(
+        &mut self,
+        object: &Object,
+        code: &'static str,
+        field: &str,
+        message: String,
+        fix: &str,
+    ) {
         self.report.add(object.problem(Severity::Error, Code(code), field, message, fix));
     }
 
     /// The object as a whole does not work.
-    pub(crate) fn refuse(&mut self, object: &Object, code: &'static str, field: &str, message: String, fix: &str) {
+    pub(crate) fn refuse(
+        &mut self,
+        object: &Object,
+        code: &'static str,
+        field: &str,
+        message: String,
+        fix: &str,
+    ) {
         self.report.refuse(object.problem(Severity::Error, Code(code), field, message, fix));
     }
 

@@ -28,7 +28,8 @@ impl LastGood {
     pub fn apply(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
         let (edge, mut report) = self.translate(set, options);
         let unreadable = unreadable(set);
-        self.accepted.retain(|id, _| set.get(&id.kind, &id.namespace, &id.name).is_some() || unreadable.contains(id));
+        self.accepted
+            .retain(|id, _| set.get(&id.kind, &id.namespace, &id.name).is_some() || unreadable.contains(id));
         self.remember(set, &report);
         // Secrets first: what names a broken one is mostly good itself, and then its newest version serves.
         let mut kept = self.replacements(&report, |id| &*id.kind == "Secret");
@@ -43,7 +44,8 @@ impl LastGood {
             served = Some(self.translate(&with(set, &kept), options));
         }
         let Some((edge, judged)) = served else { return (edge, report) };
-        for (id, verdict) in report.verdicts.iter_mut().filter(|(_, verdict)| verdict.state == State::Refused) {
+        for (id, verdict) in report.verdicts.iter_mut().filter(|(_, verdict)| verdict.state == State::Refused)
+        {
             let serves = judged.verdicts.get(id).is_some_and(|now| now.state != State::Refused);
             if kept.contains_key(id) {
                 say(verdict, "the version accepted before keeps serving");
@@ -62,13 +64,15 @@ impl LastGood {
 
     /// Versions accepted before of what is refused now.
     fn replacements(&self, report: &Report, of: impl Fn(&ObjectId) -> bool) -> Kept {
-        let refused = report.verdicts.iter().filter(|(id, verdict)| verdict.state == State::Refused && of(id));
+        let refused =
+            report.verdicts.iter().filter(|(id, verdict)| verdict.state == State::Refused && of(id));
         refused.filter_map(|(id, _)| Some((id.clone(), Arc::clone(self.accepted.get(id)?)))).collect()
     }
 
     fn remember(&mut self, set: &Set, report: &Report) {
         for object in set.objects() {
-            let refused = report.verdicts.get(&object.id).is_some_and(|verdict| verdict.state == State::Refused);
+            let refused =
+                report.verdicts.get(&object.id).is_some_and(|verdict| verdict.state == State::Refused);
             if !refused {
                 self.accepted.insert(object.id.clone(), Arc::clone(object));
             }

@@ -3,6 +3,8 @@
 //! `UPDATE_GOLDEN=1 cargo test -p plenipo-translate` writes them anew; read the difference before it is kept. What has
 //! its default is left out of `edge.yaml`, so that only what the input asked for is there to read.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does not fit")]
+
 mod fixture;
 
 use std::fs;
@@ -54,7 +56,8 @@ fn difference(before: &str, now: &str) -> String {
 /// YAML text in which nothing changes from run to run.
 fn yaml(value: &Value) -> String {
     let text = serde_saphyr::to_string(value).unwrap();
-    let text = regex::Regex::new("sha256:[0-9a-f]{16}").unwrap().replace_all(&text, "sha256:(some)").into_owned();
+    let text =
+        regex::Regex::new("sha256:[0-9a-f]{16}").unwrap().replace_all(&text, "sha256:(some)").into_owned();
     regex::Regex::new("not_after: [0-9]+").unwrap().replace_all(&text, "not_after: (some)").into_owned()
 }
 
@@ -80,7 +83,10 @@ fn prune(value: &mut Value, defaults: &[Value]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| prune(item, defaults)),
         Value::Object(map) => {
-            let fitting = defaults.iter().filter_map(Value::as_object).find(|d| d.keys().all(|key| map.contains_key(key)));
+            let fitting = defaults
+                .iter()
+                .filter_map(Value::as_object)
+                .find(|d| d.keys().all(|key| map.contains_key(key)));
             if let Some(default) = fitting {
                 map.retain(|key, value| KEPT.contains(&key.as_str()) || default.get(key) != Some(value));
             }

@@ -52,7 +52,7 @@ pub(super) fn arrive(
     http: &Rc<HttpConnection>,
     server: &CompiledHttp,
     request: Request<Incoming>,
-) -> Result<Arrived, (Exchange, Failure)> {
+) -> Result<Arrived, Box<(Exchange, Failure)>> {
     let mut request = request;
     let upgrade = wanted_upgrade(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
@@ -65,13 +65,13 @@ pub(super) fn arrive(
     match understand(http, server, &mut parts, &mut exchange) {
         Ok((host, client)) => {
             if exceeds(server, &body) {
-                return Err((exchange, Failure::BodyTooLarge));
+                return Err(Box::new((exchange, Failure::BodyTooLarge)));
             }
             let body = (!body.is_end_stream()).then_some(body);
             let draw = (http.worker.random.next() >> 32) as u32;
             Ok(Arrived { exchange, parts, host, scheme: client.scheme, body, upgrade, on_upgrade, draw })
         }
-        Err(failure) => Err((exchange, failure)),
+        Err(failure) => Err(Box::new((exchange, failure))),
     }
 }
 

@@ -35,6 +35,10 @@ pub(super) struct Tries<'a> {
 }
 
 /// What came of one attempt.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment; a box would be one more allocation a request"
+)]
 enum Outcome {
     Answered(Response<Incoming>, Lease),
     Failed(Failure),

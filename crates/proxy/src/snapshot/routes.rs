@@ -77,7 +77,7 @@ struct Node {
     exact: Vec<u32>,
     /// First byte of each child's label, in the order of `children`: what a look-up scans.
     firsts: Vec<u8>,
-    children: Vec<(Box<[u8]>, Node)>,
+    children: Vec<(Box<[u8]>, Self)>,
 }
 
 /// Lists of candidates, merged by position. More than eight lists (deeper nesting than anybody writes) go to `more`.

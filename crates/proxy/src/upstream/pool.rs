@@ -289,8 +289,8 @@ impl LocalCluster {
                 .borrow_mut()
                 .retain(|idle| !idle.sender.is_closed() && fresh(idle.since, idle.born));
             endpoint.shared.borrow_mut().retain(|shared| {
-                let idle = shared.streams.get() == 0;
-                !shared.sender.is_closed() && !(idle && !fresh(shared.idle_since.get(), shared.born))
+                let busy = shared.streams.get() > 0;
+                !shared.sender.is_closed() && (busy || fresh(shared.idle_since.get(), shared.born))
             });
             known || endpoint.active.get() > 0
         });

@@ -14,6 +14,8 @@ use super::tree::Stamp;
 /// What is in a file.
 #[derive(Debug)]
 pub(super) struct File {
+    /// As people are shown it.
+    path: Arc<str>,
     /// None when it could not be read: to be tried again.
     stamp: Option<Stamp>,
     entries: Vec<Arc<Entry>>,
@@ -33,11 +35,12 @@ struct Entry {
     is_yaml: bool,
 }
 
-/// An object with its place among all: by id, then origin, then its rank within its document. (The items of a `List`
-/// have one origin.)
+/// An object with its place among all: by id, then origin, then what makes it unique: the file (an origin can be the
+/// annotation of an object that two files have) and the rank within its document (the items of a `List` have one origin).
 #[derive(Clone, Debug)]
 pub(super) struct Placed {
     pub(super) object: Arc<Object>,
+    path: Arc<str>,
     rank: usize,
 }
 
@@ -67,6 +70,7 @@ impl File {
         match text {
             Ok(text) => Self::parse(&text, shown, stamp, previous),
             Err((line, message)) => Self {
+                path: shown.into(),
                 stamp: None,
                 entries: previous.map_or_else(Vec::new, |file| file.entries.clone()),
                 kept: previous.map_or_else(Vec::new, |file| file.kept.clone()),
@@ -90,7 +94,7 @@ impl File {
             None => Arc::new(Entry::new(&path, document, &known.objects)),
         });
         let entries = entries.collect();
-        let mut file = Self { stamp: Some(stamp), entries, kept: Vec::new(), problem: None };
+        let mut file = Self { path, stamp: Some(stamp), entries, kept: Vec::new(), problem: None };
         if let Some(previous) = previous {
             file.keep(previous);
         }
@@ -158,17 +162,19 @@ impl Difference {
 
 impl Placed {
     fn all(entries: &[Arc<Entry>], file: Option<&File>) -> Vec<Self> {
+        let Some(file) = file else { return Vec::new() };
         let in_entries = entries.iter().flat_map(|entry| entry.objects.iter().enumerate());
-        let kept = file.into_iter().flat_map(|file| &file.kept).map(|object| (usize::MAX, object));
-        in_entries.chain(kept).map(|(rank, object)| Self { object: Arc::clone(object), rank }).collect()
+        let kept = file.kept.iter().enumerate().map(|(rank, object)| (usize::MAX - rank, object));
+        let placed = |(rank, object)| Self { object: Arc::clone(object), path: Arc::clone(&file.path), rank };
+        in_entries.chain(kept).map(placed).collect()
     }
 
     fn identity(&self) -> (*const Object, usize) {
         (Arc::as_ptr(&self.object), self.rank)
     }
 
-    fn key(&self) -> (&ObjectId, &Origin, usize) {
-        (&self.object.id, &self.object.origin, self.rank)
+    fn key(&self) -> (&ObjectId, &Origin, &str, usize) {
+        (&self.object.id, &self.object.origin, &self.path, self.rank)
     }
 }
 

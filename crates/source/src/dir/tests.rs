@@ -203,17 +203,19 @@ fn an_object_of_the_wrong_type_keeps_its_good_version() {
     assert_eq!(names(&directory.read()), ["a"]);
 }
 
+fn service(annotation: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    getambassador.io/config: |\n{}",
+        annotation.lines().map(|line| format!("      {line}\n")).collect::<String>()
+    )
+}
+
+const INNER: &str = "apiVersion: ambassador/v1\nkind: Mapping\nname: inner\nprefix: /\nservice: s";
+
 #[test]
 fn an_annotation_keeps_its_good_objects() {
-    let service = |annotation: &str| {
-        format!(
-            "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    getambassador.io/config: |\n{}",
-            annotation.lines().map(|line| format!("      {line}\n")).collect::<String>()
-        )
-    };
-    let inner = "apiVersion: ambassador/v1\nkind: Mapping\nname: inner\nprefix: /\nservice: s";
     let here = Playground::new();
-    here.write("a.yaml", &service(inner));
+    here.write("a.yaml", &service(INNER));
     let mut directory = here.open();
     assert_eq!(names(&directory.read()), ["inner", "s"]);
     here.put("a.yaml", &service("kind: ["));
@@ -237,6 +239,23 @@ fn an_object_given_twice() {
     let one = directory.read();
     assert_eq!(prefix(&one, "x"), "/b");
     assert_eq!(one.problems(), []);
+}
+
+#[test]
+fn an_annotated_object_given_twice() {
+    let here = Playground::new();
+    here.write("a.yaml", &service(INNER));
+    here.write("b.yaml", &service(INNER));
+    let mut directory = here.open();
+    let both = directory.read();
+    assert_eq!(names(&both), ["inner", "s"]);
+    assert_eq!(both.problems().len(), 2);
+    fs::remove_file(here.path("a.yaml")).expect("to be removed");
+    let one = directory.read();
+    assert_eq!(names(&one), ["inner", "s"]);
+    assert_eq!(one.problems(), []);
+    fs::remove_file(here.path("b.yaml")).expect("to be removed");
+    assert_eq!(names(&directory.read()), [""; 0]);
 }
 
 #[test]

@@ -111,7 +111,9 @@ impl Wanted<'_> {
         }
         match tcp.as_slice() {
             [only] => number(only),
-            several => several.iter().find(|entry| entry.port == Some(i64::from(self.port))).and_then(|e| number(e)),
+            several => {
+                several.iter().find(|entry| entry.port == Some(i64::from(self.port))).and_then(|e| number(e))
+            }
         }
     }
 }

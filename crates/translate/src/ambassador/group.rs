@@ -97,7 +97,12 @@ fn conflict(first: &Rule<'_>, rule: &Rule<'_>) -> Option<Flaw> {
         }
         (true, false) | (false, true) => {
             let message = format!("{name} takes the same requests, and one of the two redirects them");
-            return Some(Flaw::new("redirect-and-forward", "spec.host_redirect", message, "keep one of the two"));
+            return Some(Flaw::new(
+                "redirect-and-forward",
+                "spec.host_redirect",
+                message,
+                "keep one of the two",
+            ));
         }
         (false, false) => {}
     }
@@ -116,5 +121,10 @@ fn conflict(first: &Rule<'_>, rule: &Rule<'_>) -> Option<Flaw> {
     ];
     let (field, _) = differs.into_iter().find(|(_, differs)| *differs)?;
     let message = format!("{name} takes the same requests with another {field}, and was there first");
-    Some(Flaw::new("group-conflict", format!("spec.{field}"), message, "write the same in both, or change what they take"))
+    Some(Flaw::new(
+        "group-conflict",
+        format!("spec.{field}"),
+        message,
+        "write the same in both, or change what they take",
+    ))
 }

@@ -137,7 +137,13 @@ fn insecure(host: Of<'_, Host>, findings: &mut Findings) -> InsecureAction {
         Some(other) => {
             let message = format!("'{other}' is not an action, insecure requests are rejected");
             let field = "spec.requestPolicy.insecure.action";
-            findings.error(host.object, "bad-insecure-action", field, message, "write Redirect, Route or Reject");
+            findings.error(
+                host.object,
+                "bad-insecure-action",
+                field,
+                message,
+                "write Redirect, Route or Reject",
+            );
             InsecureAction::Reject
         }
     }
@@ -150,7 +156,8 @@ fn inert(host: Of<'_, Host>, findings: &mut Findings) {
         let field = "spec.requestPolicy.insecure.additionalPort";
         findings.note(host.object, "inert-field", field, message, "create a Listener for the port");
     }
-    let acme = host.spec.acme_provider.as_ref().and_then(|acme| acme.get("authority")).and_then(|a| a.as_str());
+    let acme =
+        host.spec.acme_provider.as_ref().and_then(|acme| acme.get("authority")).and_then(|a| a.as_str());
     if acme.is_some_and(|authority| !authority.is_empty() && !authority.eq_ignore_ascii_case("none")) {
         let message = "certificates are not ordered by the gateway".to_owned();
         let fix = "let cert-manager write the Secret that tlsSecret names";
@@ -169,6 +176,7 @@ fn stand_in<'a>(
     let source = Source::new("no Host");
     let tls = tls::of_module(settings, secrets, findings)
         .unwrap_or_else(|| tls::fallback(&source, options, secrets, findings));
-    let insecure = if matches!(tls, HostTls::None) { InsecureAction::Route } else { InsecureAction::Redirect };
+    let insecure =
+        if matches!(tls, HostTls::None) { InsecureAction::Route } else { InsecureAction::Redirect };
     HostEntry { object: None, source, pattern: HostPattern::Any, selector: None, insecure, tls }
 }

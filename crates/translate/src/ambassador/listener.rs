@@ -51,7 +51,10 @@ impl Terms<'_> {
         let namespace = self.binding.namespace.as_deref();
         let labels = host.labels();
         namespace.is_none_or(|namespace| namespace == host.namespace(options))
-            && self.binding.labels.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+            && self
+                .binding
+                .labels
+                .is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
     }
 }
 
@@ -76,12 +79,10 @@ pub(crate) fn read<'a>(
             },
         }
     }
-    if listeners.is_empty() && !ours.mappings.is_empty() {
-        if let Some(host) = ours.hosts.first() {
-            let message = "there is no Listener, so that nothing is served".to_owned();
-            let fix = "create a Listener with port, protocol: HTTPS and securityModel: XFP";
-            findings.warn(host.object, "no-listener", "", message, fix);
-        }
+    if let (true, Some(host)) = (ours.listeners.is_empty(), ours.hosts.first()) {
+        let message = "there is no Listener, so that nothing is served".to_owned();
+        let fix = "create a Listener with port, protocol: HTTPS and securityModel: XFP";
+        findings.warn(host.object, "no-listener", "", message, fix);
     }
     for group in tcp {
         listeners.entry(group.bind).or_insert_with(|| for_tcp(group));
@@ -89,12 +90,17 @@ pub(crate) fn read<'a>(
     listeners.into_values().collect()
 }
 
-fn read_one<'a>(listener: Of<'a, Listener>, options: &Options, findings: &mut Findings) -> Result<Terms<'a>, Flaw> {
+fn read_one<'a>(
+    listener: Of<'a, Listener>,
+    options: &Options,
+    findings: &mut Findings,
+) -> Result<Terms<'a>, Flaw> {
     let spec = listener.spec;
     let object = listener.object;
-    let port = spec.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).ok_or_else(|| {
-        Flaw::new("bad-port", "spec.port", "a Listener needs a port", "write a number from 1 to 65535")
-    })?;
+    let port =
+        spec.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).ok_or_else(|| {
+            Flaw::new("bad-port", "spec.port", "a Listener needs a port", "write a number from 1 to 65535")
+        })?;
     let address = match spec.bind_address.as_deref().filter(|text| !text.is_empty()) {
         None => options.bind_address,
         Some(text) => text.parse::<IpAddr>().map_err(|_| {
@@ -111,9 +117,19 @@ fn read_one<'a>(listener: Of<'a, Listener>, options: &Options, findings: &mut Fi
         stack,
         proxy_protocol: proxy_protocol(listener, stack, findings),
         security: security(spec)?,
-        stats_prefix: spec.stats_prefix.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| stack.stats_prefix(port)),
+        stats_prefix: spec
+            .stats_prefix
+            .clone()
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| stack.stats_prefix(port)),
         l7_depth: positive(spec.l7_depth, "spec.l7Depth", 0, object, findings),
-        max_streams: positive(spec.http2_max_concurrent_streams, "spec.http2MaxConcurrentStreams", 1, object, findings),
+        max_streams: positive(
+            spec.http2_max_concurrent_streams,
+            "spec.http2MaxConcurrentStreams",
+            1,
+            object,
+            findings,
+        ),
         binding: binding(listener, findings)?,
     })
 }
@@ -128,12 +144,23 @@ fn security(spec: &Listener) -> Result<SecurityModel, Flaw> {
                 Some(text) => format!("'{text}' is not a security model"),
                 None => "a Listener needs a security model".to_owned(),
             };
-            Err(Flaw::new("bad-security-model", "spec.securityModel", message, "write XFP, SECURE or INSECURE"))
+            Err(Flaw::new(
+                "bad-security-model",
+                "spec.securityModel",
+                message,
+                "write XFP, SECURE or INSECURE",
+            ))
         }
     }
 }
 
-fn positive(value: Option<i64>, field: &str, least: u32, object: &Object, findings: &mut Findings) -> Option<u32> {
+fn positive(
+    value: Option<i64>,
+    field: &str,
+    least: u32,
+    object: &Object,
+    findings: &mut Findings,
+) -> Option<u32> {
     let value = value?;
     let number = u32::try_from(value).ok().filter(|number| *number >= least);
     if number.is_none() {
@@ -156,7 +183,13 @@ fn proxy_protocol(listener: Of<'_, Listener>, stack: Stack, findings: &mut Findi
             None => {
                 let message = format!("'{text}' is not a network, PROXY headers from there are not taken");
                 let field = "spec.proxyProtocolFrom";
-                findings.error(listener.object, "bad-network", field, message, "write networks, as in 10.0.0.0/8");
+                findings.error(
+                    listener.object,
+                    "bad-network",
+                    field,
+                    message,
+                    "write networks, as in 10.0.0.0/8",
+                );
             }
         }
     }
@@ -166,7 +199,12 @@ fn proxy_protocol(listener: Of<'_, Listener>, stack: Stack, findings: &mut Findi
 fn binding<'a>(listener: Of<'a, Listener>, findings: &mut Findings) -> Result<Binding<'a>, Flaw> {
     let missing = || {
         let message = "nothing says which Hosts the Listener takes";
-        Flaw::new("missing-host-binding", "spec.hostBinding", message, "write hostBinding: {namespace: {from: ALL}}")
+        Flaw::new(
+            "missing-host-binding",
+            "spec.hostBinding",
+            message,
+            "write hostBinding: {namespace: {from: ALL}}",
+        )
     };
     let written = listener.spec.host_binding.as_ref().ok_or_else(missing)?;
     if written.namespace.is_none() && written.selector.is_none() {
@@ -185,17 +223,22 @@ fn binding<'a>(listener: Of<'a, Listener>, findings: &mut Findings) -> Result<Bi
         }
         Some(other) => {
             let message = format!("'{}' is neither SELF nor ALL", other.unwrap_or_default());
-            return Err(Flaw::new("bad-host-binding", "spec.hostBinding.namespace.from", message, "write SELF or ALL"));
+            return Err(Flaw::new(
+                "bad-host-binding",
+                "spec.hostBinding.namespace.from",
+                message,
+                "write SELF or ALL",
+            ));
         }
     };
     let labels = match &written.selector {
         None => None,
-        Some(selector) => {
-            Some(labels_of(selector, "spec.hostBinding.selector", listener.object, findings).ok_or_else(|| {
+        Some(selector) => Some(
+            labels_of(selector, "spec.hostBinding.selector", listener.object, findings).ok_or_else(|| {
                 let message = "the selector has no matchLabels";
                 Flaw::new("bad-host-binding", "spec.hostBinding.selector", message, "write matchLabels")
-            })?)
-        }
+            })?,
+        ),
     };
     Ok(Binding { namespace, labels })
 }

@@ -69,7 +69,14 @@ impl<'a> Reader<'_, 'a> {
         let source = Source::new(mapping.object.id.to_string());
         let matching = Matching::read(mapping, self.patterns, self.findings)?;
         let rank = Rank::of(mapping.spec, &matching);
-        let policies = Policies::read(mapping, &source, self.world.settings, self.options, self.patterns, self.findings)?;
+        let policies = Policies::read(
+            mapping,
+            &source,
+            self.world.settings,
+            self.options,
+            self.patterns,
+            self.findings,
+        )?;
         let work = self.work(mapping, &source, &policies)?;
         Ok(Rule { mapping, source, matching, rank, policies, work })
     }
@@ -82,11 +89,18 @@ impl<'a> Reader<'_, 'a> {
                 return Ok(Work::Redirect(Box::new(redirect(mapping, self.patterns, self.findings)?)));
             }
             let message = "a Mapping cannot redirect and shadow, it shadows".to_owned();
-            self.findings.error(mapping.object, "redirect-and-shadow", "spec.host_redirect", message, "keep one of the two");
+            self.findings.error(
+                mapping.object,
+                "redirect-and-shadow",
+                "spec.host_redirect",
+                message,
+                "keep one of the two",
+            );
         }
         let upstream = self.upstream(mapping, policies)?;
         if shadow {
-            let percent = spec.weight.map_or(100, |weight| u32::try_from(weight.clamp(0, 100)).unwrap_or(100));
+            let percent =
+                spec.weight.map_or(100, |weight| u32::try_from(weight.clamp(0, 100)).unwrap_or(100));
             return Ok(Work::Shadow(upstream.cluster, percent));
         }
         let target = Target {
@@ -157,7 +171,11 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-fn host_rewrite(mapping: Of<'_, Mapping>, upstream: &Upstream, findings: &mut Findings) -> plenipo_model::HostRewrite {
+fn host_rewrite(
+    mapping: Of<'_, Mapping>,
+    upstream: &Upstream,
+    findings: &mut Findings,
+) -> plenipo_model::HostRewrite {
     use plenipo_model::HostRewrite;
     let spec = mapping.spec;
     let auto = spec.auto_host_rewrite == Some(true);
@@ -174,16 +192,27 @@ fn host_rewrite(mapping: Of<'_, Mapping>, upstream: &Upstream, findings: &mut Fi
         // The name is known here, also where the address is taken from endpoints or from --resolve.
         (true, Some(name)) => HostRewrite::To(name.clone()),
         (true, None) => {
-            let message = "the upstream is found by its endpoints and has no DNS name, the host is kept".to_owned();
+            let message =
+                "the upstream is found by its endpoints and has no DNS name, the host is kept".to_owned();
             let field = "spec.auto_host_rewrite";
-            findings.warn(mapping.object, "auto-host-rewrite-without-name", field, message, "use host_rewrite");
+            findings.warn(
+                mapping.object,
+                "auto-host-rewrite-without-name",
+                field,
+                message,
+                "use host_rewrite",
+            );
             HostRewrite::Keep
         }
     }
 }
 
 /// Emissary takes the service as the host as it stands, scheme and all; here `https://` means what it says.
-fn redirect(mapping: Of<'_, Mapping>, patterns: &mut Patterns, findings: &mut Findings) -> Result<Redirect, Flaw> {
+fn redirect(
+    mapping: Of<'_, Mapping>,
+    patterns: &mut Patterns,
+    findings: &mut Findings,
+) -> Result<Redirect, Flaw> {
     let spec = mapping.spec;
     let text = spec.service.as_deref().unwrap_or_default().trim();
     let (scheme, host) = match text.split_once("://") {
@@ -194,7 +223,12 @@ fn redirect(mapping: Of<'_, Mapping>, patterns: &mut Patterns, findings: &mut Fi
     let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
     if !sound || scheme.as_deref().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         let message = format!("'{text}' is not a host to redirect to");
-        return Err(Flaw::new("bad-redirect", "spec.service", message, "write the new host, perhaps with a port"));
+        return Err(Flaw::new(
+            "bad-redirect",
+            "spec.service",
+            message,
+            "write the new host, perhaps with a port",
+        ));
     }
     Ok(Redirect {
         scheme,
@@ -245,7 +279,13 @@ fn status(mapping: Of<'_, Mapping>, findings: &mut Findings) -> http::StatusCode
         Some(other) => {
             let message = format!("{other} is not a redirect, 301 is used");
             let field = "spec.redirect_response_code";
-            findings.error(mapping.object, "bad-redirect-code", field, message, "write 301, 302, 303, 307 or 308");
+            findings.error(
+                mapping.object,
+                "bad-redirect-code",
+                field,
+                message,
+                "write 301, 302, 303, 307 or 308",
+            );
             StatusCode::MOVED_PERMANENTLY
         }
     }

@@ -81,7 +81,10 @@ impl<'a> Settings<'a> {
                 other.object,
                 "duplicate-module",
                 "metadata.name",
-                format!("{} is already the Module of this gateway", module.map_or_else(String::new, |m| m.object.id.to_string())),
+                format!(
+                    "{} is already the Module of this gateway",
+                    module.map_or_else(String::new, |m| m.object.id.to_string())
+                ),
                 "put all settings into one Module, or give it another ambassador_id",
             );
         }
@@ -89,7 +92,9 @@ impl<'a> Settings<'a> {
         settings.tls = legacy_tls(ours, module, findings);
         let Some(module) = module else { return settings };
         settings.server.source = Source::new(module.object.id.to_string());
-        let Some(mut fields) = Fields::of(module.object, &module.spec.config, findings) else { return settings };
+        let Some(mut fields) = Fields::of(module.object, &module.spec.config, findings) else {
+            return settings;
+        };
         server::read(&mut settings.server, &mut fields, options);
         settings.read_timeouts(&mut fields);
         settings.read_policies(&mut fields);
@@ -197,8 +202,10 @@ impl<'a> Settings<'a> {
         self.mapping.remove_request_headers = removed("remove_request_headers", fields);
         self.mapping.remove_response_headers = removed("remove_response_headers", fields);
         self.mapping.stats_name = fields.deserialize(&field("stats_name"), lookup("stats_name"));
-        let namespacing: Option<bool> =
-            fields.deserialize("spec.config.defaults.tls_secret_namespacing", defaults.get("tls_secret_namespacing"));
+        let namespacing: Option<bool> = fields.deserialize(
+            "spec.config.defaults.tls_secret_namespacing",
+            defaults.get("tls_secret_namespacing"),
+        );
         self.tls_secret_namespacing = namespacing.unwrap_or(true);
         fields.flaws(flaws);
     }

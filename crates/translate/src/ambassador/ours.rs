@@ -57,13 +57,21 @@ impl<'a> Ours<'a> {
 
     fn take(&mut self, object: &'a Object, options: &Options, findings: &mut Findings) {
         let (ids, list): (&AmbassadorId, &mut dyn FnMut(&mut Self)) = match &object.view {
-            View::Listener(spec) => (&spec.ambassador_id, &mut |ours| ours.listeners.push(Of { object, spec })),
+            View::Listener(spec) => {
+                (&spec.ambassador_id, &mut |ours| ours.listeners.push(Of { object, spec }))
+            }
             View::Host(spec) => (&spec.ambassador_id, &mut |ours| ours.hosts.push(Of { object, spec })),
             View::Mapping(spec) => (&spec.ambassador_id, &mut |ours| ours.mappings.push(Of { object, spec })),
-            View::TcpMapping(spec) => (&spec.ambassador_id, &mut |ours| ours.tcp_mappings.push(Of { object, spec })),
-            View::TlsContext(spec) => (&spec.ambassador_id, &mut |ours| ours.contexts.push(Of { object, spec })),
+            View::TcpMapping(spec) => {
+                (&spec.ambassador_id, &mut |ours| ours.tcp_mappings.push(Of { object, spec }))
+            }
+            View::TlsContext(spec) => {
+                (&spec.ambassador_id, &mut |ours| ours.contexts.push(Of { object, spec }))
+            }
             View::Module(spec) => (&spec.ambassador_id, &mut |ours| ours.modules.push(Of { object, spec })),
-            View::AuthService(spec) => (&spec.ambassador_id, &mut |ours| ours.auth_services.push(Of { object, spec })),
+            View::AuthService(spec) => {
+                (&spec.ambassador_id, &mut |ours| ours.auth_services.push(Of { object, spec }))
+            }
             View::Resolver(spec) => {
                 let (Resolver::KubernetesService(ids) | Resolver::KubernetesEndpoint(ids)) = spec;
                 (ids, &mut |ours| ours.resolvers.push(Of { object, spec }))

@@ -31,7 +31,12 @@ pub(crate) fn keepalive(written: &Keepalive, field: &str, flaws: &mut Vec<Flaw>)
             let number = u32::try_from(value).ok().filter(|number| *number > 0);
             if number.is_none() {
                 let message = format!("{value} is not a number of probes or seconds");
-                flaws.push(Flaw::new("bad-keepalive", format!("{field}.{name}"), message, "write a whole number above 0"));
+                flaws.push(Flaw::new(
+                    "bad-keepalive",
+                    format!("{field}.{name}"),
+                    message,
+                    "write a whole number above 0",
+                ));
             }
             number
         })

@@ -46,7 +46,12 @@ pub(crate) fn parse(text: &str, field: &str, flaws: &mut Vec<Flaw>) -> Result<Se
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if host.is_empty() || (ip.is_none() && !host.chars().all(plain)) {
         let message = format!("'{text}' names no host");
-        return Err(Flaw::new("bad-service", field, message, "write name, name.namespace or name.namespace:port"));
+        return Err(Flaw::new(
+            "bad-service",
+            field,
+            message,
+            "write name, name.namespace or name.namespace:port",
+        ));
     }
     let port = port.and_then(|text| match text.parse::<u16>() {
         Ok(port) if port > 0 => Some(port),
@@ -128,6 +133,10 @@ mod tests {
         assert_eq!(name("quote").in_kubernetes("own"), Some(("quote", "own")));
         assert_eq!(name("quote.ns.svc.cluster.local").in_kubernetes("own"), Some(("quote", "ns")));
         assert_eq!(name("10.0.0.1").in_kubernetes("own"), None);
-        assert!(name("quote.ns").is_qualified() && name("localhost").is_qualified() && !name("quote").is_qualified());
+        assert!(
+            name("quote.ns").is_qualified()
+                && name("localhost").is_qualified()
+                && !name("quote").is_qualified()
+        );
     }
 }

@@ -74,11 +74,21 @@ impl<'a> Reader<'_, 'a> {
         groups.into_iter().map(|((bind, host), members)| self.group(bind, host, &members)).collect()
     }
 
-    fn member(&mut self, mapping: Of<'a, TcpMapping>) -> Result<((SocketAddr, Option<HostPattern>), Member<'a>), Flaw> {
+    fn member(
+        &mut self,
+        mapping: Of<'a, TcpMapping>,
+    ) -> Result<((SocketAddr, Option<HostPattern>), Member<'a>), Flaw> {
         let spec = mapping.spec;
-        let port = spec.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).ok_or_else(|| {
-            Flaw::new("bad-port", "spec.port", "a TCPMapping needs a port", "write a number from 1 to 65535")
-        })?;
+        let port = spec.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).ok_or_else(
+            || {
+                Flaw::new(
+                    "bad-port",
+                    "spec.port",
+                    "a TCPMapping needs a port",
+                    "write a number from 1 to 65535",
+                )
+            },
+        )?;
         let address = match spec.address.as_deref().filter(|text| !text.is_empty()) {
             None => self.options.bind_address,
             Some(text) => text.parse::<IpAddr>().map_err(|_| {
@@ -89,13 +99,24 @@ impl<'a> Reader<'_, 'a> {
         let host = match spec.host.as_deref().filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => Some(HostPattern::parse(text).map_err(|error| {
-                Flaw::new("bad-hostname", "spec.host", error.to_string(), "write a name, or a star at its beginning")
+                Flaw::new(
+                    "bad-hostname",
+                    "spec.host",
+                    error.to_string(),
+                    "write a name, or a star at its beginning",
+                )
             })?),
         };
         if spec.tls_passthrough == Some(true) && host.is_none() {
             let message = "without a host every connection is passed through as it is anyway".to_owned();
             let fix = "name the host, or remove tls_passthrough";
-            self.findings.note(mapping.object, "passthrough-without-host", "spec.tls_passthrough", message, fix);
+            self.findings.note(
+                mapping.object,
+                "passthrough-without-host",
+                "spec.tls_passthrough",
+                message,
+                fix,
+            );
         }
         let cluster = self.cluster(mapping)?;
         let idle_timeout = idle_timeout(spec.idle_timeout_ms.as_ref()).map_err(|message| {
@@ -115,7 +136,12 @@ impl<'a> Reader<'_, 'a> {
             Some("v2") => Some(SendProxyProtocol::V2),
             Some(other) => {
                 let message = format!("'{other}' is not a version of the PROXY protocol");
-                return Err(Flaw::new("bad-proxy-protocol", "spec.proxy_protocol", message, "write v1 or v2"));
+                return Err(Flaw::new(
+                    "bad-proxy-protocol",
+                    "spec.proxy_protocol",
+                    message,
+                    "write v1 or v2",
+                ));
             }
         };
         let wanted = Wanted {
@@ -161,7 +187,13 @@ impl<'a> Reader<'_, 'a> {
             if member.idle_timeout != first.idle_timeout {
                 let message = format!("{} has another idle timeout, which is used", object.id);
                 let field = "spec.idle_timeout_ms";
-                self.findings.warn(member.mapping.object, "group-conflict", field, message, "write the same in both");
+                self.findings.warn(
+                    member.mapping.object,
+                    "group-conflict",
+                    field,
+                    message,
+                    "write the same in both",
+                );
             }
         }
         if shares.weights.iter().all(|weight| *weight == 0) {
@@ -191,7 +223,9 @@ impl<'a> Reader<'_, 'a> {
         let mut fitting: Vec<&HostEntry<'_>> = self
             .hosts
             .iter()
-            .filter(|entry| !matches!(entry.tls, HostTls::None) && entry.pattern.without_port().overlaps(host))
+            .filter(|entry| {
+                !matches!(entry.tls, HostTls::None) && entry.pattern.without_port().overlaps(host)
+            })
             .collect();
         fitting.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         match fitting.first().map(|entry| &entry.tls) {
@@ -203,7 +237,9 @@ impl<'a> Reader<'_, 'a> {
         let made = match self.world.contexts.for_host(&host.to_string()).first() {
             Some(context) => certificate_for(*context, settings, self.secrets, self.findings),
             None => {
-                let message = format!("no Host with TLS and no TLSContext is for {host}, so that no connection is taken");
+                let message = format!(
+                    "no Host with TLS and no TLSContext is for {host}, so that no connection is taken"
+                );
                 let fix = "create a TLSContext with this host, or set tls_passthrough";
                 Err(Flaw::new("tcp-without-certificate", "spec.host", message, fix))
             }

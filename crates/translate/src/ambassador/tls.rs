@@ -131,7 +131,8 @@ pub(crate) fn alpn(tls: &TlsConfig) -> Vec<String> {
 /// Reports settings of a TLS block that have no effect here.
 pub(crate) fn unsupported(tls: &TlsConfig, field: &str, object: &Object, findings: &mut Findings) {
     if tls.ecdh_curves.as_ref().is_some_and(|list| !list.is_empty()) {
-        let message = "the key exchange groups cannot be chosen: X25519, P-256 and P-384 are offered".to_owned();
+        let message =
+            "the key exchange groups cannot be chosen: X25519, P-256 and P-384 are offered".to_owned();
         findings.warn(object, "not-supported", &format!("{field}.ecdh_curves"), message, "remove it");
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoints, HealthCheck, Limits, SendProxyProtocol, Source, TcpKeepalive,
-    TlsClient, UpstreamProtocol,
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoints, HealthCheck, Limits, SendProxyProtocol, Source,
+    TcpKeepalive, TlsClient, UpstreamProtocol,
 };
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::Resolver;
@@ -134,7 +134,8 @@ impl<'a> Upstreams<'a> {
         let context = wanted.tls.filter(|name| !name.is_empty());
         let encrypted = context.is_some() || address.tls == Some(true);
         let port = address.port.unwrap_or(if encrypted { 443 } else { 80 });
-        let balance = wanted.own_balance.or(world.settings.balancing.as_ref().map(|balancing| balancing.balance));
+        let balance =
+            wanted.own_balance.or(world.settings.balancing.as_ref().map(|balancing| balancing.balance));
         let balance = balance.unwrap_or(Balance::RoundRobin);
         let tls = origination(wanted, &address, world, secrets, findings)?;
         let name = name::of(wanted, &address, port, encrypted, finds == Finds::ByEndpoints, &times, balance);
@@ -201,13 +202,12 @@ impl<'a> Upstreams<'a> {
             return Endpoints::addresses([SocketAddr::new(ip, port)]);
         }
         let place = address.in_kubernetes(&self.options.namespace);
-        let found = place.map(|(name, namespace)| self.directory.endpoints(namespace, name, port, wanted.family));
-        if self.options.force_directory_endpoints {
-            if let Some(Lookup::Found(endpoints)) = &found
-                && !endpoints.is_empty()
-            {
-                return Endpoints::Static(endpoints.as_slice().into());
-            }
+        let found =
+            place.map(|(name, namespace)| self.directory.endpoints(namespace, name, port, wanted.family));
+        if let (true, Some(Lookup::Found(endpoints))) = (self.options.force_directory_endpoints, &found)
+            && !endpoints.is_empty()
+        {
+            return Endpoints::Static(endpoints.as_slice().into());
         }
         if let Some(resolved) = self.resolved(address, place, port) {
             return Endpoints::addresses([resolved]);
@@ -219,31 +219,59 @@ impl<'a> Upstreams<'a> {
             Some(Lookup::Found(endpoints)) => Endpoints::Static(endpoints.into()),
             Some(Lookup::NoPort) => {
                 let message = format!("the Service has no port {port}, requests are answered 503");
-                findings.error(wanted.object, "unknown-service-port", "spec.service", message, "name one of its ports");
+                findings.error(
+                    wanted.object,
+                    "unknown-service-port",
+                    "spec.service",
+                    message,
+                    "name one of its ports",
+                );
                 Endpoints::addresses([])
             }
             Some(Lookup::NoService) | None => {
                 let message = format!("there is no Service '{}', requests are answered 503", address.host);
-                findings.warn(wanted.object, "unknown-service", "spec.service", message, "create the Service");
+                findings.warn(
+                    wanted.object,
+                    "unknown-service",
+                    "spec.service",
+                    message,
+                    "create the Service",
+                );
                 Endpoints::addresses([])
             }
         }
     }
 
-    fn resolved(&self, address: &ServiceAddress, place: Option<(&str, &str)>, port: u16) -> Option<SocketAddr> {
+    fn resolved(
+        &self,
+        address: &ServiceAddress,
+        place: Option<(&str, &str)>,
+        port: u16,
+    ) -> Option<SocketAddr> {
         let table = &self.options.resolve;
         if table.is_empty() {
             return None;
         }
         let exact = table.get(&(address.host.clone(), port));
-        exact.or_else(|| table.get(&(place.map(|(name, namespace)| format!("{name}.{namespace}"))?, port))).copied()
+        exact
+            .or_else(|| table.get(&(place.map(|(name, namespace)| format!("{name}.{namespace}"))?, port)))
+            .copied()
     }
 
-    fn dns(&self, wanted: &Wanted<'_>, address: &ServiceAddress, place: Option<(&str, &str)>, port: u16) -> Dns {
+    fn dns(
+        &self,
+        wanted: &Wanted<'_>,
+        address: &ServiceAddress,
+        place: Option<(&str, &str)>,
+        port: u16,
+    ) -> Dns {
         // Where no cluster's DNS answers, a Service of type ExternalName is followed here.
         let service = place.and_then(|(name, namespace)| self.directory.service(namespace, name));
-        let external = service.and_then(|service| service.external_name.clone()).filter(|name| !name.is_empty());
-        let name = external.filter(|_| self.options.force_directory_endpoints).unwrap_or_else(|| address.host.clone());
+        let external =
+            service.and_then(|service| service.external_name.clone()).filter(|name| !name.is_empty());
+        let name = external
+            .filter(|_| self.options.force_directory_endpoints)
+            .unwrap_or_else(|| address.host.clone());
         let logical = wanted.dns_type.is_some_and(|kind| kind.eq_ignore_ascii_case("logical_dns"));
         Dns {
             name,
@@ -303,30 +331,44 @@ fn origination(
     secrets: &mut Secrets<'_>,
     findings: &mut Findings,
 ) -> Result<Option<Arc<TlsClient>>, Flaw> {
-    const VERIFY: &str = "name a TLSContext in 'tls' that has ca_secret, verify_subject_alt_names or verify_system_roots";
+    const VERIFY: &str =
+        "name a TLSContext in 'tls' that has ca_secret, verify_subject_alt_names or verify_system_roots";
     let tls = match wanted.tls.filter(|name| !name.is_empty()) {
         Some(name) => {
             if address.tls == Some(false) {
-                let message = format!("http:// and the TLSContext '{name}' contradict each other, TLS is spoken");
+                let message =
+                    format!("http:// and the TLSContext '{name}' contradict each other, TLS is spoken");
                 findings.warn(wanted.object, "tls-with-http", "spec.service", message, "write https://");
             }
             let legacy = world.settings.tls.and_then(|legacy| Some((legacy.object, legacy.context(name)?)));
             let context = world.contexts.named(name, &wanted.object.id.namespace);
-            let context = context.or(legacy.as_ref().map(|(object, spec)| Of { object, spec })).ok_or_else(|| {
-                let message = format!("there is no TLSContext '{name}': nothing says what is to be shown and checked");
-                Flaw::new("unknown-tls-context", "spec.tls", message, "create it, or remove 'tls' and write https://")
-            })?;
+            let context =
+                context.or(legacy.as_ref().map(|(object, spec)| Of { object, spec })).ok_or_else(|| {
+                    let message = format!(
+                        "there is no TLSContext '{name}': nothing says what is to be shown and checked"
+                    );
+                    Flaw::new(
+                        "unknown-tls-context",
+                        "spec.tls",
+                        message,
+                        "create it, or remove 'tls' and write https://",
+                    )
+                })?;
             let namespacing = world.settings.tls_secret_namespacing;
             tls::origination(context, &address.host, namespacing, secrets, findings).map_err(|flaw| {
                 let message = format!("{} {}: {}", context.object.id, flaw.field, flaw.message);
                 Flaw::new("broken-tls-context", "spec.tls", message, "repair the TLSContext")
             })?
         }
-        None if address.tls == Some(true) => tls::unverified(Source::new(format!("service https://{}", address.host))),
+        None if address.tls == Some(true) => {
+            tls::unverified(Source::new(format!("service https://{}", address.host)))
+        }
         None => return Ok(None),
     };
     if tls.verify == plenipo_model::Verify::Nothing {
-        let message = "the upstream's certificate is not checked: the connection is encrypted, but to anybody".to_owned();
+        let message =
+            "the upstream's certificate is not checked: the connection is encrypted, but to anybody"
+                .to_owned();
         findings.warn(wanted.object, "upstream-not-verified", "spec.service", message, VERIFY);
     }
     Ok(Some(Arc::new(tls)))

@@ -202,8 +202,11 @@ impl Way {
         if let Some((pattern, source)) = &told.host {
             self.step_of("host", pattern.clone(), source);
         }
-        self.lost =
-            told.lost.iter().map(|(route, why)| Lost { route: route.clone(), why: why.clone() }).collect();
+        // A redirect to https needs a route, but says nothing of it.
+        if told.outcome != Outcome::RedirectToHttps {
+            let lost = |(route, why): &(String, String)| Lost { route: route.clone(), why: why.clone() };
+            self.lost = told.lost.iter().map(lost).collect();
+        }
         match &told.outcome {
             Outcome::Error(status, details) => self.step("answer", format!("{status} ({details})")),
             Outcome::RedirectToHttps => self.step("answer", "301 to the same URL with https".to_owned()),

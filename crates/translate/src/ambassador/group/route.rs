@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, StatusCode};
 use plenipo_model::{
-    Action, Forward, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route, RouteMatch,
-    Source, Target, Template,
+    Action, Forward, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route,
+    RouteMatch, Source, Target, Template,
 };
 
 use super::super::mapping::{Rule, Work, unless_implied};
@@ -42,7 +42,12 @@ impl Routes {
         };
         let matching = &first.matching;
         let id = &first.mapping.object.id;
-        let mut route = Route::new(&format!("{}/{}", id.namespace, id.name), first.source.clone(), matching.path.clone(), action);
+        let mut route = Route::new(
+            &format!("{}/{}", id.namespace, id.name),
+            first.source.clone(),
+            matching.path.clone(),
+            action,
+        );
         route.matches = RouteMatch {
             path: matching.path.clone(),
             host: unless_implied(matching.host.as_ref(), &HostPattern::Any),
@@ -55,9 +60,11 @@ impl Routes {
         route.clear_text_allowed = spec.prefix.as_deref() == Some(ACME);
         route.request_headers = request_headers(group, settings, findings);
         route.response_headers = HeaderEdits {
-            remove: last(group, |rule| Some(&rule.policies.remove_response_headers).filter(|list| !list.is_empty()))
-                .cloned()
-                .unwrap_or_default(),
+            remove: last(group, |rule| {
+                Some(&rule.policies.remove_response_headers).filter(|list| !list.is_empty())
+            })
+            .cloned()
+            .unwrap_or_default(),
             add: union(group, |rule| &rule.policies.add_response_headers),
         };
         route.cors = last(group, |rule| rule.policies.cors.as_ref()).or(settings.cors.as_ref()).cloned();
@@ -82,15 +89,12 @@ impl Routes {
             _ => Arc::clone(&self.whole),
         }
     }
-
-    pub(crate) fn whole(&self) -> &Route {
-        &self.whole
-    }
 }
 
 /// A route of the gateway's own, for every host: a fixed answer.
 pub(crate) fn own_route(name: &str, prefix: &str, body: &str) -> Arc<Route> {
-    let answer = Respond { status: StatusCode::OK, content_type: Some("text/plain".to_owned()), body: body.into() };
+    let answer =
+        Respond { status: StatusCode::OK, content_type: Some("text/plain".to_owned()), body: body.into() };
     let path = PathMatch::Prefix(prefix.to_owned());
     Arc::new(Route::new(&format!("internal/{name}"), Source::new("gateway"), path, Action::Respond(answer)))
 }
@@ -129,11 +133,18 @@ fn request_headers(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Fi
             if let Some((rule, _)) = authorities.find(|(_, other)| *other != authority) {
                 let message = format!("Linkerd is told {authority} for every Mapping of the group");
                 let fix = "do not add Linkerd headers where weights choose the service";
-                findings.warn(rule.mapping.object, "linkerd-in-canary", "spec.add_linkerd_headers", message, fix);
+                findings.warn(
+                    rule.mapping.object,
+                    "linkerd-in-canary",
+                    "spec.add_linkerd_headers",
+                    message,
+                    fix,
+                );
             }
         }
     }
-    let remove = last(group, |rule| Some(&rule.policies.remove_request_headers).filter(|list| !list.is_empty()));
+    let remove =
+        last(group, |rule| Some(&rule.policies.remove_request_headers).filter(|list| !list.is_empty()));
     HeaderEdits { remove: remove.cloned().unwrap_or_default(), add }
 }
 
@@ -193,7 +204,13 @@ fn judge_weights(members: &[&Rule<'_>], excess: bool, findings: &mut Findings) {
             findings.error(object, "bad-weight", "spec.weight", message, "write 0 to 100");
         } else if excess && weight.is_some() {
             let message = "the weights of the Mappings for these requests sum to more than 100: each gets its part of the sum";
-            findings.error(object, "weights-over-100", "spec.weight", message.to_owned(), "make them sum to 100");
+            findings.error(
+                object,
+                "weights-over-100",
+                "spec.weight",
+                message.to_owned(),
+                "make them sum to 100",
+            );
         }
     }
 }
@@ -202,7 +219,10 @@ fn mixed_case(group: &Group<'_>, findings: &mut Findings) {
     let sensitive = |rule: &Rule<'_>| rule.mapping.spec.case_sensitive != Some(false);
     let Some(first) = group.members.first() else { return };
     for rule in group.members.iter().filter(|rule| sensitive(rule) != sensitive(first)) {
-        let message = format!("{} takes the same requests, and its case_sensitive holds for both", first.mapping.object.id);
+        let message = format!(
+            "{} takes the same requests, and its case_sensitive holds for both",
+            first.mapping.object.id
+        );
         let fix = "write the same in both";
         findings.warn(rule.mapping.object, "mixed-case-sensitivity", "spec.case_sensitive", message, fix);
     }

@@ -81,7 +81,8 @@ impl<'h> Association<'h> {
         if self.either {
             let fits = by_label;
             let chosen = (0..self.patterns.len()).filter(|place| self.selectors[*place].is_some());
-            by_label = chosen.filter(|place| fits.contains(place) || (host.is_some() && overlaps(place))).collect();
+            by_label =
+                chosen.filter(|place| fits.contains(place) || (host.is_some() && overlaps(place))).collect();
         } else {
             by_label.retain(overlaps);
         }
@@ -90,9 +91,11 @@ impl<'h> Association<'h> {
 
     /// Hosts with a selector that these labels fit.
     fn selecting(&self, labels: &BTreeMap<String, String>) -> Vec<usize> {
-        let candidates = labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
+        let candidates =
+            labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
         let fits = |place: &usize| {
-            self.selectors[*place].is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+            self.selectors[*place]
+                .is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
         };
         let mut found: Vec<usize> = candidates.flatten().copied().filter(fits).collect();
         found.extend(&self.all_labels);

@@ -27,13 +27,21 @@ const NAME_IT: &str = "name the Secret with the certificate in tlsSecret";
 
 impl<'a> Reader<'_, 'a> {
     /// The TLS server of a Host; none when it asks for none.
-    pub(super) fn read(&mut self, host: Of<'a, Host>, pattern: &HostPattern) -> Result<Option<TlsServer>, Flaw> {
+    pub(super) fn read(
+        &mut self,
+        host: Of<'a, Host>,
+        pattern: &HostPattern,
+    ) -> Result<Option<TlsServer>, Flaw> {
         let linked = self.linked(host)?;
         let naming = self.contexts.for_host(&pattern.to_string()).to_vec();
         let inline = host.spec.tls.as_ref();
         let own = self.own_secret(host);
         let edge_stack = edge_stack(host, self.findings);
-        let asked = own.is_some() || linked.is_some() || inline.is_some() || !naming.is_empty() || edge_stack.is_some();
+        let asked = own.is_some()
+            || linked.is_some()
+            || inline.is_some()
+            || !naming.is_empty()
+            || edge_stack.is_some();
         if !asked {
             return Ok(None);
         }
@@ -42,9 +50,12 @@ impl<'a> Reader<'_, 'a> {
         let merged = edge_stack.map(|mtls| merge(inline.or(linked.map(|context| &context.spec.tls)), mtls));
         let inline = merged.as_ref().or(inline);
         let terms = match (inline, linked) {
-            (Some(tls), _) => {
-                Some(Terms { object: host.object, field: "spec.tls", tls, namespacing: self.settings.tls_secret_namespacing })
-            }
+            (Some(tls), _) => Some(Terms {
+                object: host.object,
+                field: "spec.tls",
+                tls,
+                namespacing: self.settings.tls_secret_namespacing,
+            }),
             (None, Some(context)) => Some(self.terms(context)),
             (None, None) => None,
         };
@@ -56,7 +67,8 @@ impl<'a> Reader<'_, 'a> {
         if server.client_auth == ClientAuth::None {
             self.legacy_client_auth(&mut server)?;
         }
-        for context in naming.iter().filter(|context| linked.is_none_or(|l| l.object.id != context.object.id)) {
+        for context in naming.iter().filter(|context| linked.is_none_or(|l| l.object.id != context.object.id))
+        {
             self.add(*context, &mut server)?;
         }
         Ok(Some(server))
@@ -83,9 +95,18 @@ impl<'a> Reader<'_, 'a> {
         let hostname = host.spec.hostname.as_deref().unwrap_or("*");
         let listed = |name: &&String| name.eq_ignore_ascii_case(hostname) || ***name == *host.object.id.name;
         if !hosts.is_empty() && !hosts.iter().any(|name| listed(&name)) {
-            let message = format!("the TLSContext '{name}' is for {}, not for this host; it is used all the same", hosts.join(", "));
+            let message = format!(
+                "the TLSContext '{name}' is for {}, not for this host; it is used all the same",
+                hosts.join(", ")
+            );
             let field = "spec.tlsContext.name";
-            self.findings.warn(host.object, "tls-context-for-others", field, message, "add the hostname to its hosts");
+            self.findings.warn(
+                host.object,
+                "tls-context-for-others",
+                field,
+                message,
+                "add the hostname to its hosts",
+            );
         }
         Ok(Some(context))
     }
@@ -130,7 +151,12 @@ impl<'a> Reader<'_, 'a> {
             && own != theirs
         {
             let message = format!("the Host names the {own}, its TLSContext the {theirs}");
-            return Err(Flaw::new("tls-secret-mismatch", "spec.tlsSecret", message, "name the same Secret in both"));
+            return Err(Flaw::new(
+                "tls-secret-mismatch",
+                "spec.tlsSecret",
+                message,
+                "name the same Secret in both",
+            ));
         }
         let files = terms.and_then(Terms::files);
         let module = || self.settings.tls?.server(self.settings.tls_secret_namespacing);
@@ -140,7 +166,12 @@ impl<'a> Reader<'_, 'a> {
             _ => "spec.tlsSecret",
         };
         let name = own.or(theirs).or(files).or_else(module).ok_or_else(|| {
-            Flaw::new("missing-tls-secret", "spec.tlsSecret", "TLS is asked for, but no certificate is named", NAME_IT)
+            Flaw::new(
+                "missing-tls-secret",
+                "spec.tlsSecret",
+                "TLS is asked for, but no certificate is named",
+                NAME_IT,
+            )
         })?;
         self.secrets
             .certificate(&name, self.findings)
@@ -156,7 +187,9 @@ impl<'a> Reader<'_, 'a> {
             None => Ok(None),
         };
         match further {
-            Ok(Some(certificate)) if !server.certificates.contains(&certificate) => server.certificates.push(certificate),
+            Ok(Some(certificate)) if !server.certificates.contains(&certificate) => {
+                server.certificates.push(certificate)
+            }
             Ok(_) => {}
             Err(reason) => {
                 self.findings.error(context.object, "bad-tls-secret", "spec.secret", reason, REPAIR);
@@ -207,8 +240,16 @@ pub(crate) fn certificate_for(
 fn located(flaw: Flaw, terms: Option<&Terms<'_>>, host: &Object) -> Flaw {
     match terms {
         Some(terms) if terms.object.id == host.id => flaw,
-        Some(terms) => Flaw { message: format!("{} {}: {}", terms.object.id, flaw.field, flaw.message), field: "spec.tlsContext".to_owned(), ..flaw },
-        None => Flaw { message: format!("{} {}: {}", host.id, flaw.field, flaw.message), field: "spec.tls".to_owned(), ..flaw },
+        Some(terms) => Flaw {
+            message: format!("{} {}: {}", terms.object.id, flaw.field, flaw.message),
+            field: "spec.tlsContext".to_owned(),
+            ..flaw
+        },
+        None => Flaw {
+            message: format!("{} {}: {}", host.id, flaw.field, flaw.message),
+            field: "spec.tls".to_owned(),
+            ..flaw
+        },
     }
 }
 
@@ -221,15 +262,23 @@ fn covers(object: &Object, pattern: &HostPattern, certificate: &Certificate, fin
     };
     if !certificate.is_valid_for(&name) {
         let names = certificate.names().join(", ");
-        let message = format!("the certificate is for {names}: clients that check it will not accept it for {pattern}");
-        findings.warn(object, "certificate-for-others", "spec.tlsSecret", message, "use a certificate for this name");
+        let message =
+            format!("the certificate is for {names}: clients that check it will not accept it for {pattern}");
+        findings.warn(
+            object,
+            "certificate-for-others",
+            "spec.tlsSecret",
+            message,
+            "use a certificate for this name",
+        );
     }
 }
 
 /// Edge Stack's `authentication.mTLS`, as the settings that Emissary's `tls` block would have.
 fn edge_stack(host: Of<'_, Host>, findings: &mut Findings) -> Option<TlsConfig> {
     let mtls = host.spec.authentication.as_ref()?.mtls.as_ref()?;
-    let message = "this is Edge Stack's spelling of tls.ca_secret and tls.cert_required; it is understood".to_owned();
+    let message =
+        "this is Edge Stack's spelling of tls.ca_secret and tls.cert_required; it is understood".to_owned();
     let fix = "write tls: {ca_secret: …, cert_required: …}";
     findings.note(host.object, "edge-stack-field", "spec.authentication.mTLS", message, fix);
     let ca_secret = match &mtls.ca_secret {
@@ -270,7 +319,9 @@ pub(super) fn of_module(
     let terms = client.as_ref().map(|tls| legacy_terms(legacy, tls));
     let made = secrets
         .certificate(&name, findings)
-        .map_err(|reason| Flaw::new("bad-tls-secret", format!("{}.server.secret", legacy.field), reason, REPAIR))
+        .map_err(|reason| {
+            Flaw::new("bad-tls-secret", format!("{}.server.secret", legacy.field), reason, REPAIR)
+        })
         .and_then(|certificate| terminate(&source, vec![certificate], terms.as_ref(), secrets, findings));
     Some(match made {
         Ok(server) => HostTls::Terminate(Arc::new(server)),
@@ -297,7 +348,8 @@ pub(super) fn fallback(
         return HostTls::None;
     }
     let name = SecretName::Secret { namespace: options.namespace.clone(), name: FALLBACK.to_owned() };
-    let made = secrets.certificate(&name, findings).map_err(|reason| Flaw::new("bad-tls-secret", "", reason, ""));
+    let made =
+        secrets.certificate(&name, findings).map_err(|reason| Flaw::new("bad-tls-secret", "", reason, ""));
     match made.and_then(|certificate| terminate(source, vec![certificate], None, secrets, findings)) {
         Ok(server) => HostTls::Terminate(Arc::new(server)),
         Err(flaw) => HostTls::Broken(flaw.message),

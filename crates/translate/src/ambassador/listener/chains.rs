@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plenipo_model::{
-    Accepts, Chain, ChainTls, ClientAuth, HostPattern, HttpServer, InsecureAction, Listener, Refusal, Route, SecurityModel,
-    Serve, Source, TlsServer, VirtualHost,
+    Accepts, Chain, ChainTls, ClientAuth, HostPattern, HttpServer, InsecureAction, Listener, Refusal, Route,
+    SecurityModel, Serve, Source, TlsServer, VirtualHost,
 };
 
 use super::super::hosts::{HostEntry, HostTls};
@@ -34,7 +34,11 @@ struct Secured<'s> {
 }
 
 /// One Listener; none when it has nothing to serve.
-pub(crate) fn listener(terms: &Terms<'_>, serving: &Serving<'_, '_>, findings: &mut Findings) -> Option<Listener> {
+pub(crate) fn listener(
+    terms: &Terms<'_>,
+    serving: &Serving<'_, '_>,
+    findings: &mut Findings,
+) -> Option<Listener> {
     let tcp: Vec<&TcpGroup<'_>> = serving.tcp.iter().filter(|group| group.bind == terms.bind).collect();
     let mut chains = Vec::new();
     if terms.stack.http {
@@ -75,8 +79,12 @@ fn taken(terms: &Terms<'_>, serving: &Serving<'_, '_>, findings: &mut Findings) 
             None => drop(by_pattern.insert(&host.pattern, place)),
             Some(first) => {
                 if let Some(object) = host.object {
-                    let message = format!("{} has this name already, and was there first", serving.hosts[*first].source);
-                    let flaw = Flaw::new("duplicate-host", "spec.hostname", message, "use one Host for one name");
+                    let message = format!(
+                        "{} has this name already, and was there first",
+                        serving.hosts[*first].source
+                    );
+                    let flaw =
+                        Flaw::new("duplicate-host", "spec.hostname", message, "use one Host for one name");
                     findings.fatal(object, &flaw);
                 }
             }
@@ -119,7 +127,10 @@ fn http_chains(
     }
     match tcp.iter().find(|group| group.host.is_none()) {
         Some(group) => {
-            let message = format!("without a host it takes every connection to {}, no Host is served there in clear text", terms.bind);
+            let message = format!(
+                "without a host it takes every connection to {}, no Host is served there in clear text",
+                terms.bind
+            );
             let fix = "use a port of its own, or give it a host";
             findings.warn(group.object, "tcp-takes-clear-text", "spec.host", message, fix);
         }
@@ -166,7 +177,8 @@ fn secure<'s>(
         }
         Some(chain) => {
             if !same_tls(&chain.tls, &tls) {
-                let message = format!("{} asks for other TLS settings for {name}, and was there first", chain.source);
+                let message =
+                    format!("{} asks for other TLS settings for {name}, and was there first", chain.source);
                 let fix = "write the same TLS settings in both";
                 virtual_host.refuse = Some(refusal(&message));
                 if let Some(object) = host.object {
@@ -188,7 +200,8 @@ fn past_client_certificates(
     let open = host.insecure == InsecureAction::Route || security == SecurityModel::Secure;
     if let (true, true, Some(object)) = (open, server.client_auth != ClientAuth::None, host.object) {
         let message = "clear text is served too, where no client certificate is asked for".to_owned();
-        let fix = "write requestPolicy: {insecure: {action: Redirect}}, and securityModel: XFP in the Listener";
+        let fix =
+            "write requestPolicy: {insecure: {action: Redirect}}, and securityModel: XFP in the Listener";
         findings.warn(object, "clear-text-without-client-certificate", "spec.requestPolicy", message, fix);
     }
 }
@@ -219,7 +232,12 @@ fn refusal(reason: &str) -> Refusal {
 
 fn http_server(terms: &Terms<'_>, serving: &Serving<'_, '_>, mut hosts: Vec<VirtualHost>) -> HttpServer {
     hosts.sort_by(|a, b| a.host.cmp(&b.host));
-    let mut server = HttpServer { source: terms.source.clone(), hosts, security: terms.security, ..serving.settings.server.clone() };
+    let mut server = HttpServer {
+        source: terms.source.clone(),
+        hosts,
+        security: terms.security,
+        ..serving.settings.server.clone()
+    };
     // The Listener's depth goes before the Module's number of hops (which Emissary documents and forgets).
     if let Some(depth) = terms.l7_depth {
         server.forwarding.trusted_hops = depth;

@@ -23,7 +23,13 @@ impl Stack {
         if let Some(stack) = spec.protocol_stack.as_ref().filter(|stack| !stack.is_empty()) {
             if spec.protocol.is_some() {
                 let message = "protocolStack is there too, which is the one that is used".to_owned();
-                findings.error(listener.object, "protocol-and-stack", "spec.protocol", message, "keep one of the two");
+                findings.error(
+                    listener.object,
+                    "protocol-and-stack",
+                    "spec.protocol",
+                    message,
+                    "keep one of the two",
+                );
             }
             return Self::of_stack(stack);
         }
@@ -43,7 +49,9 @@ impl Stack {
 
     fn of_stack(stack: &[String]) -> Result<Self, Flaw> {
         const FIELD: &str = "spec.protocolStack";
-        let bad = |message: String| Flaw::new("bad-protocol", FIELD, message, "write a list like [PROXY, TLS, HTTP, TCP]");
+        let bad = |message: String| {
+            Flaw::new("bad-protocol", FIELD, message, "write a list like [PROXY, TLS, HTTP, TCP]")
+        };
         let mut found = Self { proxy: false, tls: false, http: false };
         for (index, layer) in stack.iter().enumerate() {
             match layer.as_str() {

@@ -108,7 +108,11 @@ impl Patterns {
 }
 
 impl Matching {
-    pub(crate) fn read(mapping: Of<'_, Mapping>, patterns: &mut Patterns, findings: &mut Findings) -> Result<Self, Flaw> {
+    pub(crate) fn read(
+        mapping: Of<'_, Mapping>,
+        patterns: &mut Patterns,
+        findings: &mut Findings,
+    ) -> Result<Self, Flaw> {
         let spec = mapping.spec;
         let mut named = Named::default();
         for (name, value) in &spec.headers {
@@ -139,7 +143,14 @@ struct Named {
 }
 
 impl Named {
-    fn add(&mut self, name: &str, value: &str, regex: bool, field: &str, patterns: &mut Patterns) -> Result<(), Flaw> {
+    fn add(
+        &mut self,
+        name: &str,
+        value: &str,
+        regex: bool,
+        field: &str,
+        patterns: &mut Patterns,
+    ) -> Result<(), Flaw> {
         let field = format!("{field}.{name}");
         match name.to_ascii_lowercase().as_str() {
             ":authority" | "host" => self.authority = Some((value.to_owned(), regex)),
@@ -158,15 +169,20 @@ impl Named {
 }
 
 fn value_match(value: &str, regex: bool, field: &str, patterns: &mut Patterns) -> Result<ValueMatch, Flaw> {
-    Ok(if regex { ValueMatch::Regex(patterns.compile(value, field)?) } else { ValueMatch::Exact(value.to_owned()) })
+    Ok(if regex {
+        ValueMatch::Regex(patterns.compile(value, field)?)
+    } else {
+        ValueMatch::Exact(value.to_owned())
+    })
 }
 
 fn method_match(method: &str, regex: bool, patterns: &mut Patterns) -> Result<ValueMatch, Flaw> {
     if regex {
         return value_match(method, true, "spec.method", patterns);
     }
-    ValueMatch::method(method)
-        .map_err(|_| Flaw::new("bad-method", "spec.method", format!("{method:?} is not a method"), "write GET, POST, …"))
+    ValueMatch::method(method).map_err(|_| {
+        Flaw::new("bad-method", "spec.method", format!("{method:?} is not a method"), "write GET, POST, …")
+    })
 }
 
 fn query(spec: &Mapping, patterns: &mut Patterns) -> Result<Vec<QueryMatch>, Flaw> {
@@ -182,19 +198,34 @@ fn query(spec: &Mapping, patterns: &mut Patterns) -> Result<Vec<QueryMatch>, Fla
 }
 
 /// Regex goes before exact when both are asked for.
-fn path(mapping: Of<'_, Mapping>, patterns: &mut Patterns, findings: &mut Findings) -> Result<PathMatch, Flaw> {
+fn path(
+    mapping: Of<'_, Mapping>,
+    patterns: &mut Patterns,
+    findings: &mut Findings,
+) -> Result<PathMatch, Flaw> {
     let spec = mapping.spec;
     let prefix = spec.prefix.as_deref().unwrap_or_default();
     if prefix.is_empty() {
         let message = "a Mapping needs a prefix";
-        return Err(Flaw::new("missing-prefix", "spec.prefix", message, "write the beginning of the paths it takes"));
+        return Err(Flaw::new(
+            "missing-prefix",
+            "spec.prefix",
+            message,
+            "write the beginning of the paths it takes",
+        ));
     }
     if spec.prefix_regex == Some(true) {
         return Ok(PathMatch::Regex(patterns.compile(prefix, "spec.prefix")?));
     }
     if !prefix.starts_with('/') {
         let message = format!("no path begins with '{prefix}', so that the Mapping takes nothing");
-        findings.warn(mapping.object, "prefix-without-slash", "spec.prefix", message, "begin it with a slash");
+        findings.warn(
+            mapping.object,
+            "prefix-without-slash",
+            "spec.prefix",
+            message,
+            "begin it with a slash",
+        );
     }
     let text = prefix.to_owned();
     Ok(match (spec.prefix_exact == Some(true), spec.case_sensitive != Some(false)) {
@@ -218,7 +249,13 @@ fn host(
         (Some(hostname), other) => {
             if other.is_some_and(|other| other != hostname) {
                 let message = "hostname is there too, which is the one that is used".to_owned();
-                findings.warn(mapping.object, "both-hosts", "spec.host", message, "remove it, it is deprecated");
+                findings.warn(
+                    mapping.object,
+                    "both-hosts",
+                    "spec.host",
+                    message,
+                    "remove it, it is deprecated",
+                );
             }
             Some(("spec.hostname", hostname, false, true))
         }

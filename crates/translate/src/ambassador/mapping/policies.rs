@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use plenipo_model::{Cors, ErrorResponse, HeaderEdit, HealthCheck, Limits, PathRewrite, Pattern, Priority, RetryPolicy, Source, TcpKeepalive};
+use plenipo_model::{
+    Cors, ErrorResponse, HeaderEdit, HealthCheck, Limits, PathRewrite, Pattern, Priority, RetryPolicy,
+    Source, TcpKeepalive,
+};
 use plenipo_resources::ambassador::Mapping;
 use serde_json::Value;
 
@@ -50,19 +53,28 @@ impl Policies {
     ) -> Result<Self, Flaw> {
         let spec = mapping.spec;
         let mut flaws = Vec::new();
-        let added = |written: &Option<_>, default: &[HeaderEdit], field: &str, flaws: &mut Vec<Flaw>| match written {
-            Some(map) => policy::additions(map, field, flaws),
-            None => default.to_vec(),
-        };
-        let removed = |written: &Option<Vec<String>>, default: &[HeaderName], field: &str, flaws: &mut Vec<Flaw>| {
-            written.as_ref().map_or_else(|| default.to_vec(), |list| policy::removals(list, field, flaws))
-        };
+        let added =
+            |written: &Option<_>, default: &[HeaderEdit], field: &str, flaws: &mut Vec<Flaw>| match written {
+                Some(map) => policy::additions(map, field, flaws),
+                None => default.to_vec(),
+            };
+        let removed =
+            |written: &Option<Vec<String>>, default: &[HeaderName], field: &str, flaws: &mut Vec<Flaw>| {
+                written.as_ref().map_or_else(|| default.to_vec(), |list| policy::removals(list, field, flaws))
+            };
         let defaults = &settings.mapping;
         let regex = spec.regex_rewrite.as_ref().filter(|rewrite| !rewrite.pattern.is_empty());
         let policies = Self {
             rewrite: rewrite(spec.rewrite.as_deref()),
-            cors: spec.cors.as_ref().map(|cors| Arc::new(policy::cors(cors, source, "spec.cors", &mut flaws))),
-            retry: spec.retry_policy.as_ref().map(|retry| policy::retry(retry, "spec.retry_policy")).transpose()?,
+            cors: spec
+                .cors
+                .as_ref()
+                .map(|cors| Arc::new(policy::cors(cors, source, "spec.cors", &mut flaws))),
+            retry: spec
+                .retry_policy
+                .as_ref()
+                .map(|retry| policy::retry(retry, "spec.retry_policy"))
+                .transpose()?,
             limits: written(spec.circuit_breakers.as_ref())
                 .map(|breakers| policy::limits(breakers, "spec.circuit_breakers"))
                 .transpose()?,
@@ -71,7 +83,10 @@ impl Policies {
                 .as_ref()
                 .map(|balancer| policy::balancing(balancer, "spec.load_balancer"))
                 .transpose()?,
-            keepalive: spec.keepalive.as_ref().and_then(|keep| policy::keepalive(keep, "spec.keepalive", &mut flaws)),
+            keepalive: spec
+                .keepalive
+                .as_ref()
+                .and_then(|keep| policy::keepalive(keep, "spec.keepalive", &mut flaws)),
             health_checks: spec
                 .health_checks
                 .as_ref()
@@ -162,15 +177,23 @@ fn written(value: Option<&Value>) -> Option<&Value> {
 
 fn unsupported(mapping: Of<'_, Mapping>, findings: &mut Findings) {
     let spec = mapping.spec;
-    if let Some(kind) = spec.dns_type.as_deref() {
-        if !["strict_dns", "logical_dns"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
-            let message = format!("'{kind}' is not a way to use DNS, strict_dns is used");
-            let fix = "write strict_dns or logical_dns";
-            findings.warn(mapping.object, "bad-dns-type", "spec.dns_type", message, fix);
-        }
+    let known =
+        |kind: &&str| ["strict_dns", "logical_dns"].iter().any(|known| kind.eq_ignore_ascii_case(known));
+    if let Some(kind) = spec.dns_type.as_deref().filter(|kind| !known(kind)) {
+        let message = format!("'{kind}' is not a way to use DNS, strict_dns is used");
+        let fix = "write strict_dns or logical_dns";
+        findings.warn(mapping.object, "bad-dns-type", "spec.dns_type", message, fix);
     }
-    if written(spec.labels.as_ref()).is_some_and(|labels| labels.as_object().is_none_or(|map| !map.is_empty())) {
+    if written(spec.labels.as_ref())
+        .is_some_and(|labels| labels.as_object().is_none_or(|map| !map.is_empty()))
+    {
         let message = "labels are for rate limiting, which is not supported yet".to_owned();
-        findings.note(mapping.object, "not-supported", "spec.labels", message, "limit rates in front of the gateway");
+        findings.note(
+            mapping.object,
+            "not-supported",
+            "spec.labels",
+            message,
+            "limit rates in front of the gateway",
+        );
     }
 }

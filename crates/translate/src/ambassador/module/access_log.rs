@@ -57,16 +57,18 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Arc<AccessLog>> {
     let written = fields.value("envoy_log_format");
     let format = match (kind.to_ascii_lowercase().as_str(), written) {
         ("text", None) => AccessLogFormat::Text(own(TEXT)),
-        ("text", Some(Value::String(text))) => match Template::parse(text.strip_suffix('\n').unwrap_or(text)) {
+        ("text", Some(Value::String(text))) => match Template::parse(text.strip_suffix('\n').unwrap_or(text))
+        {
             Ok(template) => AccessLogFormat::Text(template),
             Err(error) => {
                 mistake(fields, error.to_string());
                 AccessLogFormat::Text(own(TEXT))
             }
         },
-        ("json" | "typed_json", Some(Value::Object(map))) => {
-            AccessLogFormat::Json { fields: columns(map, fields), typed: kind.eq_ignore_ascii_case("typed_json") }
-        }
+        ("json" | "typed_json", Some(Value::Object(map))) => AccessLogFormat::Json {
+            fields: columns(map, fields),
+            typed: kind.eq_ignore_ascii_case("typed_json"),
+        },
         ("json" | "typed_json", other) => {
             if other.is_some() {
                 mistake(fields, "a JSON log needs a map of keys and values".to_owned());
@@ -80,7 +82,12 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Arc<AccessLog>> {
         }
         _ => {
             let message = format!("'{kind}' is not a kind of log, text is written");
-            fields.error("bad-access-log", "spec.config.envoy_log_type", message, "write text, json or typed_json");
+            fields.error(
+                "bad-access-log",
+                "spec.config.envoy_log_type",
+                message,
+                "write text, json or typed_json",
+            );
             AccessLogFormat::Text(own(TEXT))
         }
     };

@@ -30,7 +30,8 @@ fn rules(list: &Value, allow: bool, key: &str, fields: &mut Fields<'_, '_>) -> A
     let entries = list.as_array().map_or(single, Vec::as_slice);
     for (index, entry) in entries.iter().enumerate() {
         let field = format!("spec.config.{key}[{index}]");
-        let Some((kind, value)) = entry.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
+        let Some((kind, value)) =
+            entry.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
         else {
             fields.error("bad-ip-list", &field, format!("{entry} is not one address rule"), FIX);
             continue;

@@ -43,7 +43,10 @@ const UNSUPPORTED: [(&str, &str); 10] = [
     ("runtime_flags", "remove it, there is no Envoy to set them on"),
     ("header_case_overrides", "use proper_case"),
     ("use_proxy_proto", "use 'PROXY' in the Listener's protocolStack"),
-    ("x_forwarded_proto_redirect", "use the Host's requestPolicy.insecure.action with the Listener's l7Depth"),
+    (
+        "x_forwarded_proto_redirect",
+        "use the Host's requestPolicy.insecure.action with the Listener's l7Depth",
+    ),
 ];
 
 impl<'a, 'f> Fields<'a, 'f> {
@@ -54,7 +57,13 @@ impl<'a, 'f> Fields<'a, 'f> {
             Value::Null => None,
             _ => {
                 let message = "the config is not a map of settings".to_owned();
-                findings.refuse(object, "bad-module", "spec.config", message, "write one setting a line, 'name: value'");
+                findings.refuse(
+                    object,
+                    "bad-module",
+                    "spec.config",
+                    message,
+                    "write one setting a line, 'name: value'",
+                );
                 None
             }
         }
@@ -73,7 +82,11 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// As [`Self::typed`], for a value found elsewhere.
-    pub(crate) fn deserialize<T: DeserializeOwned>(&mut self, field: &str, value: Option<&Value>) -> Option<T> {
+    pub(crate) fn deserialize<T: DeserializeOwned>(
+        &mut self,
+        field: &str,
+        value: Option<&Value>,
+    ) -> Option<T> {
         let value = value.filter(|value| !value.is_null())?;
         T::deserialize(value)
             .map_err(|error| self.error("bad-module-field", field, error.to_string(), "see the field's type"))
@@ -112,7 +125,12 @@ impl<'a, 'f> Fields<'a, 'f> {
             return Some(number);
         }
         let message = format!("{number} is not between {least} and {most}");
-        self.error("bad-module-field", &format!("spec.config.{key}"), message, "write a number within the bounds");
+        self.error(
+            "bad-module-field",
+            &format!("spec.config.{key}"),
+            message,
+            "write a number within the bounds",
+        );
         None
     }
 
@@ -160,11 +178,23 @@ impl<'a, 'f> Fields<'a, 'f> {
             let field = format!("spec.config.{key}");
             match UNSUPPORTED.iter().find(|(known, _)| known == key) {
                 Some((_, fix)) => {
-                    self.findings.warn(self.object, "not-supported", &field, format!("{key} is not supported"), fix);
+                    self.findings.warn(
+                        self.object,
+                        "not-supported",
+                        &field,
+                        format!("{key} is not supported"),
+                        fix,
+                    );
                 }
                 None => {
                     let message = format!("'{key}' is not a setting of the gateway, it has no effect");
-                    self.findings.warn(self.object, "unknown-field", &field, message, "check the spelling, or remove it");
+                    self.findings.warn(
+                        self.object,
+                        "unknown-field",
+                        &field,
+                        message,
+                        "check the spelling, or remove it",
+                    );
                 }
             }
         }

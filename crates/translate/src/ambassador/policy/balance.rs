@@ -21,7 +21,9 @@ pub(crate) struct Balancing {
 /// # Errors
 /// When the policy is missing or unknown, or does not go with the keys beside it.
 pub(crate) fn balancing(written: &LoadBalancer, field: &str) -> Result<Balancing, Flaw> {
-    let bad = |name: &str, message: String, fix| Flaw::new("bad-load-balancer", format!("{field}{name}"), message, fix);
+    let bad = |name: &str, message: String, fix| {
+        Flaw::new("bad-load-balancer", format!("{field}{name}"), message, fix)
+    };
     let balance = match written.policy.as_deref() {
         Some("round_robin") => Balance::RoundRobin,
         Some("least_request") => Balance::LeastRequest,
@@ -37,8 +39,9 @@ pub(crate) fn balancing(written: &LoadBalancer, field: &str) -> Result<Balancing
         keys.push(cookie_key(cookie, field)?);
     }
     if let Some(header) = &written.header {
-        let name = HeaderName::from_bytes(header.as_bytes())
-            .map_err(|_| bad(".header", format!("{header:?} is not a header name"), "write the name of a header"))?;
+        let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
+            bad(".header", format!("{header:?} is not a header name"), "write the name of a header")
+        })?;
         keys.push(HashKey::Header(name));
     }
     if written.source_ip == Some(true) {
@@ -47,9 +50,11 @@ pub(crate) fn balancing(written: &LoadBalancer, field: &str) -> Result<Balancing
     let hashes = matches!(balance, Balance::RingHash | Balance::Maglev);
     match (hashes, keys.len()) {
         (true, 1) | (false, 0) => Ok(Balancing { balance, hash: keys.pop() }),
-        (true, _) => {
-            Err(bad("", "exactly one of cookie, header and source_ip is needed".to_owned(), "name one of the three"))
-        }
+        (true, _) => Err(bad(
+            "",
+            "exactly one of cookie, header and source_ip is needed".to_owned(),
+            "name one of the three",
+        )),
         (false, _) => {
             let message = "cookie, header and source_ip go with ring_hash and maglev only".to_owned();
             Err(bad("", message, "use ring_hash or maglev, or remove the key"))

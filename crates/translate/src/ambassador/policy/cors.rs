@@ -18,7 +18,12 @@ pub(crate) fn cors(written: &Written, source: &Source, field: &str, flaws: &mut 
             }
             Some(_) => {
                 let message = format!("'{text}' holds more than one star");
-                flaws.push(Flaw::new("bad-cors", format!("{field}.origins"), message, "write one star at most"));
+                flaws.push(Flaw::new(
+                    "bad-cors",
+                    format!("{field}.origins"),
+                    message,
+                    "write one star at most",
+                ));
             }
         }
     }
@@ -31,7 +36,12 @@ pub(crate) fn cors(written: &Written, source: &Source, field: &str, flaws: &mut 
         let number = text.parse::<u64>().is_ok();
         if !number {
             let message = format!("{text:?} is not a number of seconds");
-            flaws.push(Flaw::new("bad-cors", format!("{field}.max_age"), message, "write a number of seconds"));
+            flaws.push(Flaw::new(
+                "bad-cors",
+                format!("{field}.max_age"),
+                message,
+                "write a number of seconds",
+            ));
         }
         number
     });

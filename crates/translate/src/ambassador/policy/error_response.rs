@@ -17,22 +17,27 @@ pub(crate) fn error_responses(
     options: &Options,
     flaws: &mut Vec<Flaw>,
 ) -> Vec<Arc<ErrorResponse>> {
-    let read = written.iter().enumerate().map(|(index, one)| response(one, &format!("{field}[{index}]"), options));
+    let read =
+        written.iter().enumerate().map(|(index, one)| response(one, &format!("{field}[{index}]"), options));
     read.filter_map(|result| result.map(Arc::new).map_err(|flaw| flaws.push(flaw)).ok()).collect()
 }
 
 fn response(written: &Written, field: &str, options: &Options) -> Result<ErrorResponse, Flaw> {
-    let bad = |name: &str, message: String, fix| Flaw::new("bad-error-response", format!("{field}.{name}"), message, fix);
+    let bad = |name: &str, message: String, fix| {
+        Flaw::new("bad-error-response", format!("{field}.{name}"), message, fix)
+    };
     let status = written.on_status_code.and_then(|code| u16::try_from(code).ok());
     let status = status.filter(|code| (400..=599).contains(code)).ok_or_else(|| {
         bad("on_status_code", "there is no error status".to_owned(), "write a status from 400 to 599")
     })?;
     let template = |text: &str| {
-        Template::parse(text)
-            .map_err(|error| bad("body", error.to_string(), "use a known operator, write %% for a percent sign"))
+        Template::parse(text).map_err(|error| {
+            bad("body", error.to_string(), "use a known operator, write %% for a percent sign")
+        })
     };
     let written = &written.body;
-    let (body, content_type) = match (&written.text_format, &written.json_format, &written.text_format_source) {
+    let (body, content_type) = match (&written.text_format, &written.json_format, &written.text_format_source)
+    {
         (Some(text), None, None) => (ErrorBody::Text(template(text)?), "text/plain"),
         (None, Some(fields), None) => {
             let fields = fields.iter().map(|(key, value)| Ok((key.clone(), template(&text_of(value))?)));
@@ -41,12 +46,17 @@ fn response(written: &Written, field: &str, options: &Options) -> Result<ErrorRe
         (None, None, Some(source)) => {
             let name = source.filename.as_deref().unwrap_or_default();
             let bytes = options.files.get(name).ok_or_else(|| {
-                bad("body.text_format_source.filename", format!("the file '{name}' cannot be read"), "mount the file")
+                bad(
+                    "body.text_format_source.filename",
+                    format!("the file '{name}' cannot be read"),
+                    "mount the file",
+                )
             })?;
             (ErrorBody::Text(template(&String::from_utf8_lossy(bytes))?), "text/plain")
         }
         _ => {
-            let message = "exactly one of text_format, json_format and text_format_source is needed".to_owned();
+            let message =
+                "exactly one of text_format, json_format and text_format_source is needed".to_owned();
             return Err(bad("body", message, "name one of the three"));
         }
     };

@@ -14,7 +14,10 @@ pub(crate) fn additions(
     field: &str,
     flaws: &mut Vec<Flaw>,
 ) -> Vec<HeaderEdit> {
-    written.iter().filter_map(|(name, added)| addition(name, added, field).map_err(|flaw| flaws.push(flaw)).ok()).collect()
+    written
+        .iter()
+        .filter_map(|(name, added)| addition(name, added, field).map_err(|flaw| flaws.push(flaw)).ok())
+        .collect()
 }
 
 fn addition(name: &str, added: &AddedHeader, field: &str) -> Result<HeaderEdit, Flaw> {
@@ -30,7 +33,12 @@ fn addition(name: &str, added: &AddedHeader, field: &str) -> Result<HeaderEdit, 
         return Err(Flaw::new("bad-header-value", field(), message, "write the value on one line"));
     }
     let value = Template::parse(value).map_err(|error| {
-        Flaw::new("bad-header-value", field(), error.to_string(), "use a known operator, write %% for a percent sign")
+        Flaw::new(
+            "bad-header-value",
+            field(),
+            error.to_string(),
+            "use a known operator, write %% for a percent sign",
+        )
     })?;
     Ok(HeaderEdit { name: header, value, append })
 }
@@ -42,6 +50,11 @@ pub(crate) fn removals(written: &[String], field: &str, flaws: &mut Vec<Flaw>) -
 
 fn header_name(name: &str, field: &str) -> Result<HeaderName, Flaw> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        Flaw::new("bad-header-name", field, format!("{name:?} is not a header name"), "use letters, digits and dashes")
+        Flaw::new(
+            "bad-header-name",
+            field,
+            format!("{name:?} is not a header name"),
+            "use letters, digits and dashes",
+        )
     })
 }

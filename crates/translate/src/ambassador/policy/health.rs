@@ -21,15 +21,30 @@ pub(crate) fn health_checks(written: &[Written], field: &str, flaws: &mut Vec<Fl
             },
             _ => {
                 let message = "exactly one of http and grpc is needed";
-                flaws.push(Flaw::new("bad-health-check", format!("{field}.health_check"), message, "name one of the two"));
+                flaws.push(Flaw::new(
+                    "bad-health-check",
+                    format!("{field}.health_check"),
+                    message,
+                    "name one of the two",
+                ));
                 continue;
             }
         };
         checks.push(HealthCheck {
             timeout: time(check.timeout.as_deref(), 3, &format!("{field}.timeout"), flaws),
             interval: time(check.interval.as_deref(), 5, &format!("{field}.interval"), flaws),
-            healthy_after: threshold(check.healthy_threshold, 1, &format!("{field}.healthy_threshold"), flaws),
-            unhealthy_after: threshold(check.unhealthy_threshold, 2, &format!("{field}.unhealthy_threshold"), flaws),
+            healthy_after: threshold(
+                check.healthy_threshold,
+                1,
+                &format!("{field}.healthy_threshold"),
+                flaws,
+            ),
+            unhealthy_after: threshold(
+                check.unhealthy_threshold,
+                2,
+                &format!("{field}.unhealthy_threshold"),
+                flaws,
+            ),
             probe,
         });
     }
@@ -40,11 +55,14 @@ fn http_probe(http: &HttpHealthCheck, field: &str, flaws: &mut Vec<Flaw>) -> Hea
     let field = format!("{field}.health_check.http");
     let mut statuses = Vec::new();
     for range in http.expected_statuses.iter().flatten() {
-        let ends = (range.min.and_then(|n| u16::try_from(n).ok()), range.max.and_then(|n| u16::try_from(n).ok()));
+        let ends =
+            (range.min.and_then(|n| u16::try_from(n).ok()), range.max.and_then(|n| u16::try_from(n).ok()));
         match ends {
             (Some(min), Some(max)) if (100..600).contains(&min) && min <= max => statuses.push((min, max)),
             _ => {
-                let end = |status: Option<i64>| status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+                let end = |status: Option<i64>| {
+                    status.map_or_else(|| "nothing".to_owned(), |status| status.to_string())
+                };
                 let message = format!("{} to {} is not a range of statuses", end(range.min), end(range.max));
                 let field = format!("{field}.expected_statuses");
                 flaws.push(Flaw::new("bad-health-check", field, message, "write min and max, 100 to 599"));
@@ -57,7 +75,9 @@ fn http_probe(http: &HttpHealthCheck, field: &str, flaws: &mut Vec<Flaw>) -> Hea
         path: http.path.clone().unwrap_or_else(|| "/".to_owned()),
         host: http.hostname.clone(),
         headers: HeaderEdits {
-            add: added.map(|map| additions(map, &format!("{field}.add_request_headers"), flaws)).unwrap_or_default(),
+            add: added
+                .map(|map| additions(map, &format!("{field}.add_request_headers"), flaws))
+                .unwrap_or_default(),
             remove: removed
                 .map(|list| removals(list, &format!("{field}.remove_request_headers"), flaws))
                 .unwrap_or_default(),
@@ -70,7 +90,12 @@ fn time(written: Option<&str>, otherwise: u64, field: &str, flaws: &mut Vec<Flaw
     let otherwise = Duration::from_secs(otherwise);
     let Some(text) = written else { return otherwise };
     duration(text).filter(|time| !time.is_zero()).unwrap_or_else(|| {
-        flaws.push(Flaw::new("bad-health-check", field, format!("'{text}' is not a time"), "write a duration, as in 5s"));
+        flaws.push(Flaw::new(
+            "bad-health-check",
+            field,
+            format!("'{text}' is not a time"),
+            "write a duration, as in 5s",
+        ));
         otherwise
     })
 }
@@ -78,7 +103,12 @@ fn time(written: Option<&str>, otherwise: u64, field: &str, flaws: &mut Vec<Flaw
 fn threshold(written: Option<i64>, otherwise: u32, field: &str, flaws: &mut Vec<Flaw>) -> u32 {
     let Some(number) = written else { return otherwise };
     u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
-        flaws.push(Flaw::new("bad-health-check", field, format!("{number} is not a number of checks"), "write 1 or more"));
+        flaws.push(Flaw::new(
+            "bad-health-check",
+            field,
+            format!("{number} is not a number of checks"),
+            "write 1 or more",
+        ));
         otherwise
     })
 }

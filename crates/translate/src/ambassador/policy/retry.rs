@@ -11,7 +11,9 @@ use crate::findings::Flaw;
 /// # Errors
 /// When the condition is missing or unknown, or a number or time is none.
 pub(crate) fn retry(written: &Written, field: &str) -> Result<RetryPolicy, Flaw> {
-    let bad = |name: &str, message: String, fix| Flaw::new("bad-retry-policy", format!("{field}.{name}"), message, fix);
+    let bad = |name: &str, message: String, fix| {
+        Flaw::new("bad-retry-policy", format!("{field}.{name}"), message, fix)
+    };
     let on = match written.retry_on.as_deref() {
         Some("5xx") => RetryOn::FiveXx,
         Some("gateway-error") => RetryOn::GatewayError,
@@ -31,8 +33,9 @@ pub(crate) fn retry(written: &Written, field: &str) -> Result<RetryPolicy, Flaw>
     };
     let retries = match written.num_retries {
         None => 1,
-        Some(number) => u32::try_from(number)
-            .map_err(|_| bad("num_retries", format!("{number} is not a number of retries"), "write 0 or more"))?,
+        Some(number) => u32::try_from(number).map_err(|_| {
+            bad("num_retries", format!("{number} is not a number of retries"), "write 0 or more")
+        })?,
     };
     let per_try_timeout = match written.per_try_timeout.as_deref() {
         None => None,

@@ -32,17 +32,30 @@ pub(crate) fn suites(
     let names: Vec<&str> = names.map(str::trim).filter(|name| !name.is_empty()).collect();
     let mut known = Vec::new();
     for name in &names {
-        let same = |(iana, openssl): &(&str, &str)| name.eq_ignore_ascii_case(iana) || name.eq_ignore_ascii_case(openssl);
+        let same = |(iana, openssl): &(&str, &str)| {
+            name.eq_ignore_ascii_case(iana) || name.eq_ignore_ascii_case(openssl)
+        };
         if SUITES.iter().any(same) {
             known.push((*name).to_owned());
         } else {
             let message = format!("the cipher suite '{name}' is not known or not safe, it is not offered");
-            findings.warn(object, "unknown-cipher-suite", &field, message, "use an ECDHE suite with GCM or ChaCha20");
+            findings.warn(
+                object,
+                "unknown-cipher-suite",
+                &field,
+                message,
+                "use an ECDHE suite with GCM or ChaCha20",
+            );
         }
     }
     if known.is_empty() && !names.is_empty() {
         let message = "none of the cipher suites can be spoken";
-        return Err(Flaw::new("unknown-cipher-suite", field, message, "use an ECDHE suite with GCM or ChaCha20"));
+        return Err(Flaw::new(
+            "unknown-cipher-suite",
+            field,
+            message,
+            "use an ECDHE suite with GCM or ChaCha20",
+        ));
     }
     Ok(known)
 }

@@ -33,7 +33,8 @@ impl<'a> LegacyTls<'a> {
     pub(crate) fn client(&self) -> Option<TlsConfig> {
         let part = self.part("client")?;
         let name = part.get("secret").and_then(Value::as_str).unwrap_or("ambassador-cacert");
-        let required = ["cert_required", "certificate_required"].iter().find_map(|key| part.get(*key)?.as_bool());
+        let required =
+            ["cert_required", "certificate_required"].iter().find_map(|key| part.get(*key)?.as_bool());
         Some(TlsConfig { ca_secret: Some(name.to_owned()), cert_required: required, ..TlsConfig::default() })
     }
 

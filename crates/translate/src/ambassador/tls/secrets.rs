@@ -89,7 +89,11 @@ impl<'a> Secrets<'a> {
     ///
     /// # Errors
     /// As [`Self::certificate`].
-    pub(crate) fn roots(&mut self, name: &SecretName, findings: &mut Findings) -> Result<Arc<RootStore>, String> {
+    pub(crate) fn roots(
+        &mut self,
+        name: &SecretName,
+        findings: &mut Findings,
+    ) -> Result<Arc<RootStore>, String> {
         let (set, options) = (self.set, self.options);
         remembered(&mut self.roots, name.clone(), || {
             let material = Material::find(name, set, options)?;
@@ -137,7 +141,11 @@ impl<'a> Material<'a> {
                     let bytes = options.files.get(path).map(Vec::as_slice);
                     bytes.ok_or_else(|| format!("the file {path} cannot be read"))
                 };
-                Ok(Self::Files { chain: file(chain)?, key: key.as_ref().map(file).transpose()?, name: name.to_string() })
+                Ok(Self::Files {
+                    chain: file(chain)?,
+                    key: key.as_ref().map(file).transpose()?,
+                    name: name.to_string(),
+                })
             }
         }
     }
@@ -181,7 +189,8 @@ impl<'a> Material<'a> {
             Self::Secret(object, _) => {
                 let field = if entry.is_empty() { "data".to_owned() } else { format!("data.{entry}") };
                 let text = format!("{}: {message}", object.id);
-                let fix = "put PEM text of a matching certificate and key (or root, or revocation list) there";
+                let fix =
+                    "put PEM text of a matching certificate and key (or root, or revocation list) there";
                 findings.refuse(object, "bad-secret", &field, message, fix);
                 text
             }

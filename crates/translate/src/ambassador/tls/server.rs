@@ -90,7 +90,11 @@ pub(crate) fn terminate(
 }
 
 /// `ca_secret` alone: a certificate is optional but must be good; with `cert_required` there must be one.
-fn client_auth(terms: &Terms<'_>, secrets: &mut Secrets<'_>, findings: &mut Findings) -> Result<ClientAuth, Flaw> {
+fn client_auth(
+    terms: &Terms<'_>,
+    secrets: &mut Secrets<'_>,
+    findings: &mut Findings,
+) -> Result<ClientAuth, Flaw> {
     let required = terms.tls.cert_required == Some(true);
     let Some((field, name)) = terms.roots() else {
         if required {
@@ -107,7 +111,9 @@ fn client_auth(terms: &Terms<'_>, secrets: &mut Secrets<'_>, findings: &mut Find
     let roots = secrets.roots(&name, findings).map_err(|reason| flaw(&field, reason))?;
     let revocation = match terms.revocation() {
         None => None,
-        Some((field, name)) => Some(secrets.revocation(&name, findings).map_err(|reason| flaw(&field, reason))?),
+        Some((field, name)) => {
+            Some(secrets.revocation(&name, findings).map_err(|reason| flaw(&field, reason))?)
+        }
     };
     let roots = ClientRoots { roots, revocation };
     Ok(if required { ClientAuth::Required(roots) } else { ClientAuth::Optional(roots) })

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use plenipo_model::{Balance, DnsFamily, DnsKind, Fingerprint, HealthCheck, LimitSet, Limits, SendProxyProtocol};
+use plenipo_model::{
+    Balance, DnsFamily, DnsKind, Fingerprint, HealthCheck, LimitSet, Limits, SendProxyProtocol,
+};
 
 use super::super::module::Settings;
 use super::super::service::ServiceAddress;
@@ -97,7 +99,8 @@ fn limit_text(set: &LimitSet) -> String {
 
 /// Checks have too many parts to be spelled out in a name.
 fn health_text(checks: &[HealthCheck]) -> String {
-    Fingerprint::of(format!("{checks:?}").as_bytes()).to_string().trim_start_matches("sha256:")[..8].to_owned()
+    Fingerprint::of(format!("{checks:?}").as_bytes()).to_string().trim_start_matches("sha256:")[..8]
+        .to_owned()
 }
 
 /// Name in Envoy-style metrics: what the Mapping or the Module says, else the service.
