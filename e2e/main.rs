@@ -3,6 +3,7 @@
 //! A missing tool fails the test that needs it.
 
 mod command_line;
+mod documentation;
 mod examples;
 mod gateway;
 mod protocols;

@@ -35,6 +35,9 @@ pub(crate) enum Peer {
 /// How long a proxy may take to serve.
 const START: Duration = Duration::from_secs(60);
 
+/// How long nginx may take to stop.
+const STOP: Duration = Duration::from_secs(5);
+
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
@@ -154,6 +157,18 @@ impl Running {
             Peer::Nginx => {
                 nginx::add_route(setup, host, prefix)?;
                 self.process.signal("HUP")
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The workers of a killed nginx would live on, with its port. The others are one process each, and are killed.
+        if self.peer == Peer::Nginx && self.process.signal("TERM").is_ok() {
+            let start = Instant::now();
+            while start.elapsed() < STOP && matches!(self.process.ended(), Ok(None)) {
+                thread::sleep(Duration::from_millis(1));
             }
         }
     }

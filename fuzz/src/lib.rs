@@ -2,7 +2,9 @@
 //! looks for such bytes; `cargo test` here runs the committed corpora through the same functions.
 
 mod connection;
+mod framing;
 mod request;
+mod routes;
 mod template;
 mod translate;
 
@@ -10,6 +12,8 @@ mod translate;
 mod replay;
 
 pub use connection::{client_hello, proxy_protocol};
+pub use framing::framing;
 pub use request::{forwarded_for, path_host};
+pub use routes::routes;
 pub use template::template;
 pub use translate::translate;

@@ -44,3 +44,13 @@ fn template() {
 fn translate() {
     replay("translate", crate::translate);
 }
+
+#[test]
+fn routes() {
+    replay("routes", crate::routes);
+}
+
+#[test]
+fn framing() {
+    replay("framing", crate::framing);
+}

@@ -41,9 +41,8 @@ fn dependencies() -> Result<()> {
 /// The advisory database is a git repository, so whether it can be had depends on the network. Without any copy of it the
 /// check cannot be made; that is said, and no reason to refuse a change.
 fn advisories() -> Result<()> {
-    for fetch in [&[][..], &["--disable-fetch"]] {
-        let output =
-            deny(&["check"]).args(fetch).arg("advisories").output().context("cannot start cargo-deny")?;
+    for fetch in [&[][..], &["--offline"]] {
+        let output = deny(fetch).args(["check", "advisories"]).output().context("cannot start cargo-deny")?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
             println!(

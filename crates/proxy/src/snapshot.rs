@@ -144,6 +144,11 @@ impl Snapshot {
         self.logs.dropped()
     }
 
+    /// Waits until all access-log lines are written, for 2 s at most per file. Blocks.
+    pub fn flush_logs(&self) {
+        self.logs.flush();
+    }
+
     /// Opens all access logs anew.
     pub fn reopen_logs(&self) {
         self.logs.reopen();

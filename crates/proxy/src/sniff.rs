@@ -177,11 +177,12 @@ fn server_name(mut body: Reader<'_>) -> Option<Option<String>> {
     }
     let mut found = None;
     while !list.0.is_empty() {
-        let kind = list.u8()?;
-        let name = list.long()?.0;
-        if kind != 0 {
-            continue;
+        if list.u8()? != 0 {
+            // No other kind of name was ever defined, so nobody knows how long it is. The TLS stack stops here, too, and
+            // must not see another name than we do.
+            break;
         }
+        let name = list.long()?.0;
         // Of one kind there may be one name only (RFC 6066 §3).
         let name = std::str::from_utf8(name).ok()?;
         if found.is_some() || name.is_empty() || name.len() > 255 {

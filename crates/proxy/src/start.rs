@@ -157,6 +157,7 @@ impl Proxy {
     /// Ends now. What is still under way is cut.
     pub fn stop(self) {
         let Self { handle, threads, .. } = self;
+        handle.snapshot().flush_logs();
         drop(handle);
         // The threads end with their inboxes; a handle kept elsewhere would keep them, so they are not waited for.
         drop(threads);

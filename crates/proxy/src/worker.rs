@@ -199,13 +199,13 @@ impl Worker {
 
     /// Writes a line to an access log.
     pub(crate) fn log(&self, log: &Log, write: impl FnOnce(&mut Vec<u8>)) {
-        let key = Arc::as_ptr(&log.writer) as usize;
         let mut logs = self.logs.borrow_mut();
-        logs.entry(key).or_insert_with(|| log.writer.lines()).push(write);
+        logs.entry(log.writer.key()).or_insert_with(|| log.writer.lines()).push(write);
     }
 
     fn tidy(&self) {
         self.clusters.borrow().values().for_each(|cluster| cluster.tidy());
+        self.logs.borrow_mut().retain(|_, lines| !lines.is_closed());
     }
 
     fn measure(&self) -> Measurements {

@@ -1,5 +1,5 @@
 //! `getambassador.io`: what Emissary-ingress reads, in the shape of v3alpha1. Older versions and annotation forms are
-//! brought into this shape by [`upgrade`](mod@upgrade) before they are read.
+//! brought into this shape by [`upgrade`](fn@upgrade) before they are read.
 //!
 //! Field names, types and defaults: Emissary's CRD schema (`getambassador.io/v3alpha1`). A field that is absent is
 //! `None`; defaults are the translator's business, because the Module may change them.

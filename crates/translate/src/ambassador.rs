@@ -16,7 +16,7 @@ mod upstream;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use plenipo_model::{Action, Edge, HostPattern, Listener, Route, Serve};
+use plenipo_model::{Action, Edge, Listener, Route, Serve};
 use plenipo_resources::ambassador::{ErrorResponseOverride, TlsConfig};
 use plenipo_resources::{Set, View};
 use serde::Deserialize;
@@ -86,7 +86,7 @@ pub(crate) fn translate(
     let serving = Serving { hosts: &hosts, routes: &routes, tcp: &tcp, settings: &settings, options };
     let listeners: Vec<Listener> =
         terms.iter().filter_map(|terms| listener::listener(terms, &serving, findings)).collect();
-    unused_contexts(&contexts, &hosts, &tcp, findings);
+    unused_contexts(&ours, &contexts, findings);
     upstreams.retain(&used_clusters(&listeners));
     Edge { listeners, clusters: upstreams.into_clusters() }
 }
@@ -155,17 +155,11 @@ fn no_host(rule: &mapping::Rule<'_>, findings: &mut Findings) {
     findings.warn(rule.mapping.object, "no-host", field, message, fix);
 }
 
-fn unused_contexts(
-    contexts: &Contexts<'_>,
-    hosts: &[HostEntry<'_>],
-    tcp: &[tcp::TcpGroup<'_>],
-    findings: &mut Findings,
-) {
-    let names: HashSet<String> = hosts
-        .iter()
-        .map(|host| host.pattern.to_string())
-        .chain(tcp.iter().filter_map(|group| group.host.as_ref().map(HostPattern::to_string)))
-        .collect();
+/// Contexts for names that nobody serves (not even an object that is refused for another reason).
+fn unused_contexts(ours: &Ours<'_>, contexts: &Contexts<'_>, findings: &mut Findings) {
+    let hosts = ours.hosts.iter().map(|host| host.spec.hostname.as_deref().unwrap_or("*"));
+    let tcp = ours.tcp_mappings.iter().filter_map(|mapping| mapping.spec.host.as_deref());
+    let names: HashSet<String> = hosts.chain(tcp).map(|name| name.trim().to_ascii_lowercase()).collect();
     for (host, contexts) in contexts.hosts() {
         if names.contains(host) {
             continue;

@@ -10,12 +10,14 @@ use crate::ambassador::{self, Patterns};
 use crate::findings::Findings;
 use crate::options::Options;
 
+/// Objects that serve in an earlier version.
 type Kept = BTreeMap<ObjectId, Arc<Object>>;
 
 /// Remembers the last accepted version of every object, from one translation to the next.
 #[derive(Debug, Default)]
 pub struct LastGood {
-    accepted: BTreeMap<ObjectId, Arc<Object>>,
+    /// In the order of their ids.
+    accepted: Vec<Arc<Object>>,
     patterns: Patterns,
 }
 
@@ -27,9 +29,6 @@ impl LastGood {
     /// What is no longer in the set is forgotten: a deleted object serves nothing.
     pub fn apply(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
         let (edge, mut report) = self.translate(set, options);
-        let unreadable = unreadable(set);
-        self.accepted
-            .retain(|id, _| set.get(&id.kind, &id.namespace, &id.name).is_some() || unreadable.contains(id));
         self.remember(set, &report);
         // Secrets first: what names a broken one is mostly good itself, and then its newest version serves.
         let mut kept = self.replacements(&report, |id| &*id.kind == "Secret");
@@ -46,11 +45,13 @@ impl LastGood {
         let Some((edge, judged)) = served else { return (edge, report) };
         for (id, verdict) in report.verdicts.iter_mut().filter(|(_, verdict)| verdict.state == State::Refused)
         {
-            let serves = judged.verdicts.get(id).is_some_and(|now| now.state != State::Refused);
-            if kept.contains_key(id) {
-                say(verdict, "the version accepted before keeps serving");
-            } else if serves {
-                say(verdict, "it serves with the version accepted before of what it refers to");
+            let serves = judged.verdicts.get(id).is_none_or(|now| now.state != State::Refused);
+            match (serves, kept.contains_key(id)) {
+                (true, true) => say(verdict, "the version accepted before keeps serving"),
+                (true, false) => {
+                    say(verdict, "it serves with the version accepted before of what it refers to")
+                }
+                (false, _) => {}
             }
         }
         (edge, report)
@@ -62,21 +63,31 @@ impl LastGood {
         (edge, findings.into_report())
     }
 
+    /// The version accepted last.
+    fn version(&self, id: &ObjectId) -> Option<&Arc<Object>> {
+        let at = self.accepted.binary_search_by(|object| object.id.cmp(id)).ok()?;
+        self.accepted.get(at)
+    }
+
     /// Versions accepted before of what is refused now.
     fn replacements(&self, report: &Report, of: impl Fn(&ObjectId) -> bool) -> Kept {
         let refused =
             report.verdicts.iter().filter(|(id, verdict)| verdict.state == State::Refused && of(id));
-        refused.filter_map(|(id, _)| Some((id.clone(), Arc::clone(self.accepted.get(id)?)))).collect()
+        refused.filter_map(|(id, _)| Some((id.clone(), Arc::clone(self.version(id)?)))).collect()
     }
 
+    /// Every object as it is now, but those refused (and those that could not be read) as they were.
     fn remember(&mut self, set: &Set, report: &Report) {
-        for object in set.objects() {
-            let refused =
-                report.verdicts.get(&object.id).is_some_and(|verdict| verdict.state == State::Refused);
-            if !refused {
-                self.accepted.insert(object.id.clone(), Arc::clone(object));
-            }
+        let refused = report.verdicts.iter().filter(|(_, verdict)| verdict.state == State::Refused);
+        let refused: BTreeSet<&ObjectId> = refused.map(|(id, _)| id).collect();
+        let mut accepted: Vec<Arc<Object>> =
+            set.objects().iter().filter(|object| !refused.contains(&object.id)).map(Arc::clone).collect();
+        let kept = refused.iter().filter_map(|id| self.version(id).map(Arc::clone)).collect::<Vec<_>>();
+        if !kept.is_empty() {
+            accepted.extend(kept);
+            accepted.sort_by(|a, b| a.id.cmp(&b.id));
         }
+        self.accepted = accepted;
     }
 }
 
@@ -95,12 +106,6 @@ fn with(set: &Set, kept: &Kept) -> Set {
         builder.problem(problem.clone());
     }
     builder.build()
-}
-
-/// Objects that are there and could not be read as what they claim to be.
-fn unreadable(set: &Set) -> BTreeSet<ObjectId> {
-    let errors = set.problems().iter().filter(|problem| problem.severity == Severity::Error);
-    errors.filter_map(|problem| problem.object.clone()).collect()
 }
 
 fn say(verdict: &mut Verdict, words: &str) {

@@ -20,8 +20,8 @@ pub struct Options {
     /// There is no cluster: a service is where its EndpointSlices say, else where [`Options::resolve`] says, else where
     /// DNS says, whatever resolver its Mapping names.
     pub force_directory_endpoints: bool,
-    /// A Host takes a Mapping when its selector *or* the host name fits (`DISABLE_STRICT_LABEL_SELECTORS`), instead of
-    /// both where both are given.
+    /// A Host takes a Mapping when one label of its selector *or* the host name fits, and a Listener a Host when one label
+    /// does (`DISABLE_STRICT_LABEL_SELECTORS`: how it was before Emissary 3.2), instead of all that are given.
     pub disable_strict_label_selectors: bool,
     /// Contents of the files that objects name; see [`crate::referenced_files`]. One that is not here counts as missing.
     pub files: BTreeMap<String, Vec<u8>>,

@@ -114,7 +114,7 @@ fn lines_reach_the_file() {
         thread.join().expect("no panic");
     }
     assert_eq!(writer.dropped(), 0);
-    drop(writer);
+    writer.flush();
     let text = fs::read_to_string(&path).expect("a file");
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("earlier"));
@@ -133,6 +133,28 @@ fn a_line_does_not_wait_for_others() {
 }
 
 #[test]
+fn a_dropped_writer_writes_what_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let writer = LogWriter::open(path.to_str().expect("UTF-8")).expect("a writer");
+    let (lines, key) = (writer.lines(), writer.key());
+    lines.push(|out| out.extend_from_slice(b"last\n"));
+    assert!(!lines.is_closed());
+    drop(writer);
+    await_text(&path, "last\n");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !lines.is_closed() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    assert_ne!(
+        LogWriter::open("/dev/null").expect("a writer").key(),
+        key,
+        "lines of the old one are still there"
+    );
+}
+
+#[test]
 fn rotation() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
@@ -144,7 +166,7 @@ fn rotation() {
     writer.reopen();
     await_text(&path, "");
     lines.push(|out| out.extend_from_slice(b"second\n"));
-    drop(writer);
+    writer.flush();
     assert_eq!(fs::read_to_string(&path).expect("a file"), "second\n");
     assert_eq!(fs::read_to_string(&moved).expect("a file"), "first\n");
 }

@@ -16,10 +16,11 @@ const WAKE_AT: usize = 64 * 1024;
 /// More than this of one data thread's lines is dropped.
 const KEEP_AT_MOST: usize = 1024 * 1024;
 
-/// How long a stopping process waits for the last lines: a pipe that nobody reads must not hold it up.
-const LAST_FLUSH: Duration = Duration::from_secs(2);
+/// How long anybody waits for lines to be written: a pipe that nobody reads must not hold up the end of a process.
+const FLUSH_AT_MOST: Duration = Duration::from_secs(2);
 
-/// Writes one log file, in a thread of its own. Dropping it writes what has been collected.
+/// Writes one log file, in a thread of its own. After it is dropped the thread writes what it has been given and ends;
+/// nobody waits for that, so that a data thread may drop it.
 #[derive(Debug)]
 pub struct LogWriter {
     shared: Arc<Shared>,
@@ -41,17 +42,20 @@ struct Shared {
     buffers: Mutex<Vec<Arc<Buffer>>>,
     order: Mutex<Order>,
     ordered: Condvar,
-    finished: Condvar,
+    carried_out: Condvar,
     dropped: AtomicU64,
 }
 
 /// What the writer is asked to do.
 #[derive(Debug, Default)]
 struct Order {
-    write: bool,
+    /// Writes asked for so far.
+    asked: u64,
+    /// Of these, carried out.
+    done: u64,
     reopen: bool,
     stop: bool,
-    finished: bool,
+    stopped: bool,
 }
 
 enum Sink {
@@ -72,7 +76,7 @@ impl LogWriter {
             buffers: Mutex::default(),
             order: Mutex::default(),
             ordered: Condvar::new(),
-            finished: Condvar::new(),
+            carried_out: Condvar::new(),
             dropped: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
@@ -92,6 +96,23 @@ impl LogWriter {
         self.shared.order(|order| order.reopen = true);
     }
 
+    /// Waits until what was pushed before is written, for 2 s at most.
+    pub fn flush(&self) {
+        let mut asked = 0;
+        self.shared.order(|order| {
+            order.asked += 1;
+            asked = order.asked;
+        });
+        let order = locked(&self.shared.order);
+        // Timed out or not, there is nothing more to do about it.
+        let _ = self.shared.carried_out.wait_timeout_while(order, FLUSH_AT_MOST, |order| order.done < asked);
+    }
+
+    /// A number that no other writer has as long as there are [`LogLines`] of this one.
+    pub fn key(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// Lines that were not written, because the file could not take them or not as fast.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
@@ -101,9 +122,6 @@ impl LogWriter {
 impl Drop for LogWriter {
     fn drop(&mut self) {
         self.shared.order(|order| order.stop = true);
-        let order = locked(&self.shared.order);
-        // Timed out or not, this is the end of it.
-        let _ = self.shared.finished.wait_timeout_while(order, LAST_FLUSH, |order| !order.finished);
     }
 }
 
@@ -120,8 +138,13 @@ impl LogLines {
         let wake = before < WAKE_AT && buffer.len() >= WAKE_AT;
         drop(buffer);
         if wake {
-            self.shared.order(|order| order.write = true);
+            self.shared.order(|order| order.asked += 1);
         }
+    }
+
+    /// Is the writer gone? Then lines go nowhere.
+    pub fn is_closed(&self) -> bool {
+        locked(&self.shared.order).stopped
     }
 }
 
@@ -134,21 +157,24 @@ impl Shared {
     fn run(&self, mut sink: Sink) {
         let mut spare = Vec::new();
         loop {
-            let idle = |order: &mut Order| !(order.write || order.reopen || order.stop);
+            let idle = |order: &mut Order| order.asked == order.done && !order.reopen && !order.stop;
             let order = locked(&self.order);
             let (mut order, _) = self
                 .ordered
                 .wait_timeout_while(order, FLUSH_EVERY, idle)
                 .unwrap_or_else(PoisonError::into_inner);
-            let Order { reopen, stop, .. } = std::mem::take(&mut *order);
+            let (asked, stop) = (order.asked, order.stop);
+            let reopen = std::mem::take(&mut order.reopen);
             drop(order);
             if reopen {
                 sink.reopen();
             }
             self.write_all(&mut sink, &mut spare);
+            let mut order = locked(&self.order);
+            order.done = asked;
+            order.stopped = stop;
+            self.carried_out.notify_all();
             if stop {
-                locked(&self.order).finished = true;
-                self.finished.notify_all();
                 return;
             }
         }

@@ -89,11 +89,10 @@ pub fn client(forwarding: Forwarding, headers: &HeaderMap, peer: Peer) -> Client
 /// The `place`-th address from the right end of `x-forwarded-for`; none when that is not exactly an address. Nothing
 /// is skipped over: who can put junk in the trusted place could as well put an address there.
 fn address_from_right(headers: &HeaderMap, place: u32) -> Option<IpAddr> {
-    // Several lines are one list (RFC 9110 §5.3).
     let mut place = usize::try_from(place).ok()?;
-    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
-        let mut entries = line.as_bytes().rsplit(|byte| *byte == b',');
-        let count = line.as_bytes().iter().filter(|byte| **byte == b',').count() + 1;
+    for line in lines(headers).rev() {
+        let mut entries = line.rsplit(|byte| *byte == b',');
+        let count = line.iter().filter(|byte| **byte == b',').count() + 1;
         if place < count {
             let entry = entries.nth(place)?;
             return std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']).parse().ok();
@@ -101,6 +100,11 @@ fn address_from_right(headers: &HeaderMap, place: u32) -> Option<IpAddr> {
         place -= count;
     }
     None
+}
+
+/// The lines of `x-forwarded-for`, which are one list (RFC 9110 §5.3). An empty line adds nothing to it.
+fn lines(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = &[u8]> {
+    headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty())
 }
 
 /// Outer none: no `x-forwarded-proto`. Inner none: an empty one.
@@ -130,8 +134,7 @@ pub fn forward(headers: &mut HeaderMap, forwarding: Forwarding, peer: Peer, clie
 
 fn append_peer(headers: &mut HeaderMap, peer: IpAddr) {
     let mut list: Vec<u8> = Vec::new();
-    let lines = headers.get_all(FORWARDED_FOR);
-    for line in lines.iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty()) {
+    for line in lines(headers) {
         list.extend_from_slice(line);
         list.push(b',');
     }

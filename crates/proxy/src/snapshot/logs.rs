@@ -49,6 +49,11 @@ impl LogSinks {
         self.writers.values().for_each(|writer| writer.reopen());
     }
 
+    /// Waits (not for long) until all lines are written.
+    pub(crate) fn flush(&self) {
+        self.writers.values().for_each(|writer| writer.flush());
+    }
+
     /// Lines lost so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.writers.values().map(|writer| writer.dropped()).sum()

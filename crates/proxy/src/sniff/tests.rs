@@ -102,7 +102,8 @@ fn names() {
     let named = |name: &str| Sniff::Tls(ClientHello { server_name: Some(name.into()), alpn: vec![] });
     let unnamed = Sniff::Tls(ClientHello::default());
     assert_eq!(of(&[(0, "A_b.c-d")]), named("a_b.c-d"));
-    assert_eq!(of(&[(9, "other"), (0, "a.b")]), named("a.b"));
+    assert_eq!(of(&[(0, "a.b"), (9, "other")]), named("a.b"));
+    assert_eq!(of(&[(9, "other"), (0, "a.b")]), unnamed);
     assert_eq!(of(&[(9, "other")]), unnamed);
     assert_eq!(of(&[(0, "192.0.2.1")]), unnamed);
     assert_eq!(of(&[(0, "2001:db8::1")]), unnamed);

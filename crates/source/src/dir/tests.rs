@@ -2,6 +2,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use plenipo_resources::{Object, View};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -266,10 +268,9 @@ fn what_cannot_be_read_is_said() {
     symlink("nowhere", here.path("dangling.yaml")).expect("a link");
     symlink(".", here.path("circle")).expect("a link");
     let set = here.open().read();
-    assert!(names(&set).contains(&"good"));
-    let found = problems(&set);
-    assert!(found.contains(&("unreadable", "conf/latin.yaml:2".to_owned())), "{found:?}");
-    assert!(found.contains(&("unreadable", "conf/dangling.yaml:1".to_owned())), "{found:?}");
+    assert_eq!(names(&set), ["good"]);
+    let unreadable = |at: &str| ("unreadable", at.to_owned());
+    assert_eq!(problems(&set), [unreadable("conf/dangling.yaml:1"), unreadable("conf/latin.yaml:2")]);
 }
 
 #[test]
@@ -305,6 +306,33 @@ fn a_mounted_config_map_is_read_once() {
     assert_eq!(get(&set, "a").origin.to_string(), "conf/a.yaml:1");
     mount(&here, 2, &mapping("a", "/two"));
     assert_eq!(prefix(&directory.read(), "a"), "/two");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However it came to be what it is: a directory that was followed reads as one that is opened now.
+    #[test]
+    fn reading_changes_is_reading_afresh(
+        changes in vec((0..3_u8, proptest::option::weighted(0.8, vec((0..5_u8, 0..3_u8), 0..5))), 1..12)
+    ) {
+        let here = Playground::new();
+        let mut directory = here.open();
+        for (file, content) in changes {
+            let name = format!("{file}.yaml");
+            match content {
+                Some(documents) => {
+                    let documents: Vec<_> =
+                        documents.iter().map(|(name, prefix)| mapping(&format!("m{name}"), &format!("/{prefix}"))).collect();
+                    here.put(&name, &documents.join("---\n"));
+                }
+                None => drop(fs::remove_file(here.path(&name))),
+            }
+            let (followed, fresh) = (directory.read(), here.open().read());
+            prop_assert_eq!(followed.objects(), fresh.objects());
+            prop_assert_eq!(followed.problems(), fresh.problems());
+        }
+    }
 }
 
 /// Waits until the set that is published is as expected. A change that is never noticed ends it.

@@ -1,7 +1,9 @@
 //! Which files there are, and where changes of them show.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, Metadata};
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -67,9 +69,6 @@ pub(super) enum Concern {
     Nothing,
 }
 
-/// Deeper than anybody nests; what ends the walk of links in a circle.
-const MAX_DEPTH: usize = 32;
-
 /// Network file systems count in whole seconds.
 const CLOCK_RESOLUTION: Duration = Duration::from_secs(2);
 
@@ -84,10 +83,10 @@ impl Tree {
             tree.listen(&parent, None);
         }
         match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => tree.directory(root, 0, shown),
+            Ok(metadata) if metadata.is_dir() => tree.directory(root, &mut Vec::new(), shown),
             Ok(metadata) => {
                 tree.is_file = true;
-                if let Some(place) = Place::new(root, &metadata, true) {
+                if let Some(place) = real(root).and_then(|real| Place::new(real, &metadata)) {
                     // Links beside a file that lead to it (`..data` of a ConfigMap) are as good as it.
                     if let Some(parent) = tree.root.parent().map(Path::to_owned) {
                         tree.listen(&parent, Some(&parent));
@@ -101,44 +100,48 @@ impl Tree {
         tree
     }
 
-    fn directory(&mut self, path: &Path, depth: usize, shown: &impl Fn(&Path) -> String) {
-        let Some(real) = real(path).filter(|_| depth < MAX_DEPTH) else { return };
+    /// `above`: the real directories it is in. A link to one of them is a circle, and ends here.
+    fn directory(&mut self, path: &Path, above: &mut Vec<PathBuf>, shown: &impl Fn(&Path) -> String) {
+        let Some(real) = real(path).filter(|real| !above.contains(real)) else { return };
         self.listen(&real, Some(path));
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(path, &error, shown),
         };
+        above.push(real.clone());
         for entry in entries.flatten() {
-            let kind = entry.file_type();
-            if is_hidden(Path::new(&entry.file_name())) {
-                if kind.is_ok_and(|kind| !kind.is_file()) {
-                    self.hidden.insert(real.join(entry.file_name()));
-                }
-                continue;
+            if !is_hidden(&entry.file_name()) {
+                self.entry(&entry, &real, above, shown);
+            } else if entry.file_type().is_ok_and(|kind| !kind.is_file()) {
+                self.hidden.insert(real.join(entry.file_name()));
             }
-            let path = entry.path();
-            let is_link = kind.is_ok_and(|kind| kind.is_symlink());
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.directory(&path, depth + 1, shown),
-                Ok(metadata) if is_config(&path) => {
-                    let place = if is_link {
-                        Place::new(&path, &metadata, true)
-                    } else {
-                        Place::new(&real.join(entry.file_name()), &metadata, false)
-                    };
-                    if let Some(place) = place {
-                        if is_link {
-                            self.listen_around(&place.real);
-                        }
-                        self.insert(path, place);
-                    }
+        }
+        above.pop();
+    }
+
+    fn entry(
+        &mut self,
+        entry: &DirEntry,
+        parent: &Path,
+        above: &mut Vec<PathBuf>,
+        shown: &impl Fn(&Path) -> String,
+    ) {
+        let path = entry.path();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => self.directory(&path, above, shown),
+            Ok(metadata) if is_config(&path) => {
+                let real = if is_link { real(&path) } else { Some(parent.join(entry.file_name())) };
+                let Some(place) = real.and_then(|real| Place::new(real, &metadata)) else { return };
+                if is_link {
+                    self.listen_around(&place.real);
                 }
-                Ok(_) => {}
-                // Between the listing and the look it was taken away: an event says so.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_link => {}
-                Err(error) if is_config(&path) => self.unreadable(&path, &error, shown),
-                Err(_) => {}
+                self.insert(path, place);
             }
+            // Between the listing and the look it was taken away: an event says so.
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_link => {}
+            Err(error) if is_config(&path) => self.unreadable(&path, &error, shown),
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -155,7 +158,7 @@ impl Tree {
         }
     }
 
-    fn unreadable(&mut self, path: &Path, error: &std::io::Error, shown: &impl Fn(&Path) -> String) {
+    fn unreadable(&mut self, path: &Path, error: &io::Error, shown: &impl Fn(&Path) -> String) {
         let fix = "let the gateway's user read it";
         self.problems.push(path_problem("unreadable", &shown(path), 1, error.to_string(), fix));
     }
@@ -185,7 +188,7 @@ impl Tree {
         let parent = event.parent().and_then(|parent| self.directories.get(parent));
         let (Some(directory), Some(name)) = (parent, event.file_name()) else { return Concern::Nothing };
         let seen_at: Vec<_> = directory.seen_at.iter().map(|path| path.join(name)).collect();
-        let hidden = is_hidden(Path::new(name));
+        let hidden = is_hidden(name);
         match fs::symlink_metadata(event) {
             _ if seen_at.is_empty() => Concern::Nothing,
             Ok(metadata) if !metadata.is_file() => Concern::Structure,
@@ -202,11 +205,10 @@ impl Tree {
 impl Place {
     /// Where a file is now; none when it is gone, or no regular file (reading a pipe would wait for ever).
     pub(super) fn of(path: &Path) -> Option<Self> {
-        Self::new(path, &fs::metadata(path).ok()?, true)
+        Self::new(real(path)?, &fs::metadata(path).ok()?)
     }
 
-    fn new(path: &Path, metadata: &Metadata, resolve: bool) -> Option<Self> {
-        let real = if resolve { real(path)? } else { path.to_owned() };
+    fn new(real: PathBuf, metadata: &Metadata) -> Option<Self> {
         metadata.is_file().then(|| Self { real, stamp: Stamp::of(metadata) })
     }
 }
@@ -239,8 +241,8 @@ fn real(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-fn is_hidden(name: &Path) -> bool {
-    name.as_os_str().as_encoded_bytes().starts_with(b".")
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 fn is_config(path: &Path) -> bool {

@@ -16,7 +16,7 @@ use super::tls::{Contexts, Secrets};
 use crate::findings::Findings;
 use crate::options::Options;
 
-pub(crate) use association::{Association, Taken};
+pub(crate) use association::{Association, Taken, fit, fit_loosely};
 pub(crate) use tls::certificate_for;
 
 /// A Host, read.
@@ -110,6 +110,9 @@ fn selector<'a>(host: Of<'a, Host>, findings: &mut Findings) -> Option<Labels<'a
         (None, Some(selector)) => ("spec.selector", selector),
         (None, None) => return None,
     };
+    if selector.match_labels.is_none() && selector.rest.is_empty() {
+        return None;
+    }
     Some(labels_of(selector, field, host.object, findings).unwrap_or(&ALL))
 }
 

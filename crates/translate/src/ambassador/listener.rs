@@ -11,7 +11,7 @@ use plenipo_model::{ProxyProtocol, SecurityModel, Source};
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::Listener;
 
-use super::hosts::{HostEntry, Labels, labels_of};
+use super::hosts::{HostEntry, Labels, fit, fit_loosely, labels_of};
 use super::module::network;
 use super::ours::{Of, Ours};
 use super::tcp::TcpGroup;
@@ -51,10 +51,13 @@ impl Terms<'_> {
         let namespace = self.binding.namespace.as_deref();
         let labels = host.labels();
         namespace.is_none_or(|namespace| namespace == host.namespace(options))
-            && self
-                .binding
-                .labels
-                .is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+            && self.binding.labels.is_none_or(|wanted| {
+                if options.disable_strict_label_selectors {
+                    fit_loosely(wanted, labels)
+                } else {
+                    fit(wanted, labels)
+                }
+            })
     }
 }
 
@@ -213,9 +216,9 @@ fn binding<'a>(listener: Of<'a, Listener>, findings: &mut Findings) -> Result<Bi
     let own = || Some(listener.object.id.namespace.to_string());
     let namespace = match written.namespace.as_ref().map(|namespace| namespace.from.as_deref()) {
         None => own(),
-        Some(Some("ALL")) => None,
-        Some(Some("SELF")) => own(),
-        Some(Some("SELECTOR")) => {
+        Some(Some(from)) if from.eq_ignore_ascii_case("ALL") => None,
+        Some(Some(from)) if from.eq_ignore_ascii_case("SELF") => own(),
+        Some(Some(from)) if from.eq_ignore_ascii_case("SELECTOR") => {
             let message = "SELECTOR is not supported by anybody, SELF is used".to_owned();
             let field = "spec.hostBinding.namespace.from";
             findings.error(listener.object, "not-supported", field, message, "write SELF or ALL");

@@ -28,6 +28,7 @@ fn client_addresses() {
     assert_eq!(of(behind(1), &["1.1.1.1, 2.2.2.2"]), "2.2.2.2");
     assert_eq!(of(behind(2), &["1.1.1.1, 2.2.2.2"]), "1.1.1.1");
     assert_eq!(of(behind(2), &["1.1.1.1", "2.2.2.2"]), "1.1.1.1", "several lines are one list");
+    assert_eq!(of(behind(2), &["", "1.1.1.1, 2.2.2.2", ""]), "1.1.1.1", "an empty line is no entry");
     assert_eq!(of(behind(3), &["0.0.0.1, 1.1.1.1 ", "2.2.2.2,3.3.3.3"]), "1.1.1.1");
     assert_eq!(of(behind(1), &["1.1.1.1, 10.0.0.1"]), "10.0.0.1", "private addresses are not skipped");
     assert_eq!(of(behind(1), &["1.1.1.1,2001:db8::1"]), "2001:db8::1");

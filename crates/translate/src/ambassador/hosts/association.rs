@@ -44,7 +44,7 @@ impl Taken {
 }
 
 impl<'h> Association<'h> {
-    /// With `either`, a Host with a selector takes what fits its name *or* its selector.
+    /// With `either`, a Host with a selector takes what fits its name *or* one of the labels it demands.
     pub(crate) fn new(hosts: &'h [HostEntry<'_>], either: bool) -> Self {
         let mut index = Self {
             patterns: hosts.iter().map(|host| &host.pattern).collect(),
@@ -76,16 +76,19 @@ impl<'h> Association<'h> {
     /// The Hosts that take a Mapping with this host and these labels: those whose name may be the same (a regex may
     /// always be) and whose selector, if they have one, fits. A Mapping without host belongs to those that select it.
     pub(crate) fn hosts(&mut self, host: Option<&HostRule>, labels: &BTreeMap<String, String>) -> Taken {
-        let mut by_label = self.selecting(labels);
         let overlaps = |place: &usize| host.is_none_or(|host| host.overlaps(self.patterns[*place]));
-        if self.either {
-            let fits = by_label;
-            let chosen = (0..self.patterns.len()).filter(|place| self.selectors[*place].is_some());
-            by_label =
-                chosen.filter(|place| fits.contains(place) || (host.is_some() && overlaps(place))).collect();
+        let by_label = if self.either {
+            let fits = |place: &usize| {
+                let wanted = self.selectors[*place];
+                wanted
+                    .is_some_and(|wanted| fit_loosely(wanted, labels) || (host.is_some() && overlaps(place)))
+            };
+            (0..self.patterns.len()).filter(fits).collect()
         } else {
-            by_label.retain(overlaps);
-        }
+            let mut fitting = self.selecting(labels);
+            fitting.retain(overlaps);
+            fitting
+        };
         Taken { by_name: host.map_or_else(|| Rc::from([]), |host| self.named(host)), by_label }
     }
 
@@ -93,10 +96,7 @@ impl<'h> Association<'h> {
     fn selecting(&self, labels: &BTreeMap<String, String>) -> Vec<usize> {
         let candidates =
             labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
-        let fits = |place: &usize| {
-            self.selectors[*place]
-                .is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
-        };
+        let fits = |place: &usize| self.selectors[*place].is_some_and(|wanted| fit(wanted, labels));
         let mut found: Vec<usize> = candidates.flatten().copied().filter(fits).collect();
         found.extend(&self.all_labels);
         found.sort_unstable();
@@ -122,4 +122,14 @@ impl<'h> Association<'h> {
         self.known.insert(key, Rc::clone(&found));
         found
     }
+}
+
+/// Are all labels there that are demanded?
+pub(crate) fn fit(wanted: Labels<'_>, labels: Labels<'_>) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Is one of them there? (What Emissary before 3.2 took for a match.)
+pub(crate) fn fit_loosely(wanted: Labels<'_>, labels: Labels<'_>) -> bool {
+    wanted.is_empty() || wanted.iter().any(|(key, value)| labels.get(key) == Some(value))
 }

@@ -115,6 +115,7 @@ fn http_chains(
     let mut names: Vec<HostPattern> = names.collect();
     names.sort_unstable();
     let names: Arc<[HostPattern]> = names.into();
+    guard(&mut secured);
     for (name, chain) in secured {
         let mut server = http_server(terms, serving, chain.hosts);
         server.elsewhere = Arc::clone(&names);
@@ -187,6 +188,40 @@ fn secure<'s>(
             }
             chain.hosts.push(virtual_host.clone());
         }
+    }
+}
+
+/// Keeps the chain of a wildcard from being a way around a name under it that has a chain of its own: a name that requires
+/// client certificates, or whose TLS is broken, is refused there. (A client that sends no server name could get in
+/// otherwise.)
+fn guard(secured: &mut BTreeMap<HostPattern, Secured<'_>>) {
+    let mut guarded: Vec<(HostPattern, ChainTls, VirtualHost)> = Vec::new();
+    for (name, chain) in secured.iter().filter(|(_, chain)| protection(&chain.tls).is_some()) {
+        let refuse = protection(&chain.tls);
+        for host in &chain.hosts {
+            let closed = VirtualHost { refuse: refuse.clone(), routes: Vec::new(), ..host.clone() };
+            guarded.push((name.clone(), chain.tls.clone(), closed));
+        }
+    }
+    for (name, chain) in secured.iter_mut().filter(|(name, _)| !matches!(name, HostPattern::Exact(_))) {
+        let under = guarded
+            .iter()
+            .filter(|(other, tls, _)| other != name && other.overlaps(name) && *tls != chain.tls);
+        let closed: Vec<VirtualHost> = under.map(|(_, _, host)| host.clone()).collect();
+        chain.hosts.extend(closed);
+    }
+}
+
+/// What a request is answered that got past the protection of a chain.
+fn protection(tls: &ChainTls) -> Option<Refusal> {
+    match tls {
+        ChainTls::Broken(reason) => Some(refusal(reason)),
+        ChainTls::Terminate(server) if matches!(server.client_auth, ClientAuth::Required(_)) => {
+            let reason =
+                format!("{} requires client certificates on connections for its own name", server.source);
+            Some(Refusal { status: 421, reason })
+        }
+        ChainTls::Terminate(_) | ChainTls::Untouched => None,
     }
 }
 

@@ -110,3 +110,28 @@ fn mistake(fields: &mut Fields<'_, '_>, message: String) {
     let fix = "use Envoy's command operators, write %% for a percent sign";
     fields.error("bad-access-log", "spec.config.envoy_log_format", message, fix);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Byte for byte what Emissary writes: people have parsers for it.
+    #[test]
+    fn the_default_line() {
+        let AccessLogFormat::Text(line) = &default_access_log().format else { panic!("not a line") };
+        let expected = concat!(
+            "ACCESS [%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% ",
+            "%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% ",
+            "\"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" ",
+            "\"%UPSTREAM_HOST%\"",
+        );
+        assert_eq!(line.to_string(), expected);
+    }
+
+    #[test]
+    fn our_own_formats_are_valid() {
+        for (key, text) in JSON {
+            assert!(Template::parse(text).is_ok(), "{key}");
+        }
+    }
+}
