@@ -82,7 +82,7 @@ pub fn forwarded_for(input: &[u8]) {
         }
         assert_eq!(client(Forwarding { trusted_hops: 1, ..next }, &headers, us).address, peer.address);
     }
-    assert_eq!(headers.contains_key("x-forwarded-proto"), true);
+    assert!(headers.contains_key("x-forwarded-proto"));
     for name in headers.keys() {
         assert!(!name.as_str().contains("_forwarded"), "a look-alike is left");
     }

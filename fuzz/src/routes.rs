@@ -1,7 +1,7 @@
 //! The route index against the plain list that it stands for.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use plenipo_model::{
@@ -16,7 +16,12 @@ use plenipo_proxy::snapshot::routes::Asked;
 
 const HOSTS: [&str; 10] = ["a.b", "*.b", "*b", "a.*", "*", "x.a.b", "a.b:81", "*.a.b", "a*", "x.*"];
 const AUTHORITIES: [&str; 8] = ["a.b", "x.a.b", "a.b:81", "a.b:82", "b", "a.c", "x.y", "X.a.B"];
-const REGEXES: [&str; 6] = ["/a.*", "/(a|b)/[ab]*", ".*", "/", "(?i)/A", "[^/]+|/b?"];
+
+/// Compiled once: that takes longer than everything else here.
+static REGEXES: LazyLock<[Pattern; 6]> = LazyLock::new(|| {
+    ["/a.*", "/(a|b)/[ab]*", ".*", "/", "(?i)/A", "[^/]+|/b?"]
+        .map(|text| Pattern::new(text).expect("an expression"))
+});
 
 /// Bytes make a table of hosts and routes, and requests. For each request the index finds the first route of the list
 /// that takes it, in the host whose pattern comes first; and `explain` says the same.
@@ -125,7 +130,7 @@ fn edge(bind: SocketAddr, hosts: Vec<VirtualHost>) -> Edge {
 fn value(choice: &mut Choice<'_>) -> ValueMatch {
     match choice.below(3) {
         0 => ValueMatch::Exact(choice.text()),
-        1 => ValueMatch::Regex(Pattern::new(choice.of(&REGEXES)).expect("an expression")),
+        1 => ValueMatch::Regex(REGEXES[choice.below(REGEXES.len())].clone()),
         _ => ValueMatch::Present,
     }
 }
@@ -138,7 +143,7 @@ fn route(at: usize, choice: &mut Choice<'_>) -> Route {
         2 => PathMatch::Exact(text),
         3 => PathMatch::ExactIgnoreCase(text),
         4 => PathMatch::PrefixIgnoreCase(text),
-        _ => PathMatch::Regex(Pattern::new(choice.of(&REGEXES)).expect("an expression")),
+        _ => PathMatch::Regex(REGEXES[choice.below(REGEXES.len())].clone()),
     };
     let mut route = Route::new(&at.to_string(), source(), path, action(choice));
     let parts = choice.byte();

@@ -35,6 +35,9 @@ pub(super) fn configure(setup: &Setup) -> Result<Vec<String>> {
     Ok(arguments.map(String::from).into())
 }
 
+/// Emissary offers nothing by ALPN unless told.
+const WITH_ALPN: &str = "  tlsSecret: {name: server}\n  tls: {alpn_protocols: 'h2,http/1.1'}\n";
+
 /// A file moved into place, as an editor or `kubectl cp` would.
 pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
     let found = setup.hosts().find(|(name, _)| name == host);
@@ -88,7 +91,7 @@ spec:
             write!(
                 yaml,
                 "{}{}",
-                host("*", "all", "  tlsSecret: {name: server}\n"),
+                host("*", "all", WITH_ALPN),
                 mapping(setup, "all", "*", "/")
             )?;
         }

@@ -157,7 +157,7 @@ fn target(target: &Target, total: u32) -> String {
     match &target.rewrite {
         PathRewrite::Keep => {}
         PathRewrite::Matched(new) => {
-            text.push_str(&format!(" as {}", if new.is_empty() { "(nothing)" } else { new }))
+            text.push_str(&format!(" as {}", if new.is_empty() { "(nothing)" } else { new }));
         }
         PathRewrite::Regex(pattern, new) => text.push_str(&format!(" as s/{}/{new}/", pattern.as_str())),
     }

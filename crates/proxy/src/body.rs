@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,8 @@ pub(crate) struct RequestBody {
 enum Kind {
     Empty,
     Shared(Rc<RefCell<Inbound>>),
-    Copy(mpsc::Receiver<Frame<Bytes>>),
+    /// None ends it; a channel that ends without cuts it.
+    Copy(mpsc::Receiver<Option<Frame<Bytes>>>),
 }
 
 /// The client's body: what has come so far (as long as it is worth keeping) and where the rest comes from.
@@ -53,9 +55,20 @@ pub(crate) struct Inbound {
     taken: usize,
     bytes: u64,
     limit: Option<u64>,
-    copy_to: Option<mpsc::Sender<Frame<Bytes>>>,
+    copy_to: Option<mpsc::Sender<Option<Frame<Bytes>>>>,
     exceeded: bool,
-    broken: bool,
+    broken: Option<Break>,
+    /// Last time that something came; first, when the request did.
+    moved: Instant,
+}
+
+/// Why a client's body ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// The client is gone, or its connection.
+    Gone,
+    /// The framing of the body breaks the rules.
+    Malformed,
 }
 
 impl RequestBody {
@@ -70,7 +83,7 @@ impl RequestBody {
     }
 
     /// A copy, fed by an [`Inbound`].
-    pub(crate) fn copy(frames: mpsc::Receiver<Frame<Bytes>>) -> Self {
+    pub(crate) fn copy(frames: mpsc::Receiver<Option<Frame<Bytes>>>) -> Self {
         Self { kind: Kind::Copy(frames), next: 0 }
     }
 }
@@ -87,12 +100,13 @@ impl Inbound {
             limit,
             copy_to: None,
             exceeded: false,
-            broken: false,
+            broken: None,
+            moved: Instant::now(),
         }
     }
 
     /// Also sends every frame there, as long as there is room.
-    pub(crate) fn copy_to(&mut self, copy: mpsc::Sender<Frame<Bytes>>) {
+    pub(crate) fn copy_to(&mut self, copy: mpsc::Sender<Option<Frame<Bytes>>>) {
         self.copy_to = Some(copy);
     }
 
@@ -106,9 +120,14 @@ impl Inbound {
         self.exceeded
     }
 
-    /// The client broke off before the end.
-    pub(crate) fn broken(&self) -> bool {
+    /// Why the body broke off before its end, if it did.
+    pub(crate) fn broken(&self) -> Option<Break> {
         self.broken
+    }
+
+    /// Last time that something of it came.
+    pub(crate) fn moved(&self) -> Instant {
+        self.moved
     }
 
     /// Everything has been received.
@@ -125,16 +144,17 @@ impl Inbound {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
             None => {
-                self.ended = true;
-                self.copy_to = None;
+                (self.ended, self.moved) = (true, Instant::now());
+                self.end_copy();
                 return Poll::Ready(None);
             }
             Some(Err(error)) => {
-                self.broken = true;
+                self.broken = Some(if malformed(&error) { Break::Malformed } else { Break::Gone });
                 return Poll::Ready(Some(Err(error.into())));
             }
             Some(Ok(frame)) => frame,
         };
+        self.moved = Instant::now();
         let frame = match frame.into_data() {
             Ok(data) => {
                 self.bytes += data.len() as u64;
@@ -157,13 +177,31 @@ impl Inbound {
             record.push(clone(&frame));
         }
         if let Some(copy) = &self.copy_to
-            && copy.try_send(clone(&frame)).is_err()
+            && copy.try_send(Some(clone(&frame))).is_err()
         {
             // The copy is slower than the client: it is broken off rather than slowing the original down.
             self.copy_to = None;
         }
+        if self.source.is_end_stream() {
+            self.end_copy();
+        }
         Poll::Ready(Some(Ok(frame)))
     }
+
+    /// Tells the copy that it is complete. One that hears nothing more instead is cut.
+    fn end_copy(&mut self) {
+        if let Some(copy) = self.copy_to.take() {
+            // Without room for the word it is not complete either.
+            let _ = copy.try_send(None);
+        }
+    }
+}
+
+/// Was it the framing that was wrong, and not the connection that ended?
+fn malformed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput))
 }
 
 fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {
@@ -174,23 +212,36 @@ fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// Trailers that name framing, routing or authorisation are dropped (RFC 9110 §6.5.1).
+/// Trailers that name framing, routing or authorisation, or that only proxies may set, are dropped (RFC 9110 §6.5.1):
+/// whoever merges them into the header would believe them.
 pub(crate) fn allowed_trailers(mut trailers: HeaderMap) -> HeaderMap {
-    const FORBIDDEN: [http::HeaderName; 12] = [
-        http::header::TRANSFER_ENCODING,
-        http::header::CONTENT_LENGTH,
-        http::header::HOST,
-        http::header::AUTHORIZATION,
-        http::header::PROXY_AUTHORIZATION,
-        http::header::COOKIE,
-        http::header::SET_COOKIE,
-        http::header::CONTENT_TYPE,
-        http::header::CONTENT_ENCODING,
-        http::header::CONTENT_RANGE,
-        http::header::TRAILER,
-        http::header::CONNECTION,
+    const NAMES: [&str; 18] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-request-id",
     ];
-    for name in FORBIDDEN {
+    const PREFIXES: [&str; 3] = ["x-amzn-", "x-envoy-", "x-forwarded-"];
+    let is_forbidden = |name: &HeaderName| {
+        let name = name.as_str();
+        NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden(name)).cloned().collect();
+    for name in forbidden {
         trailers.remove(name);
     }
     trailers
@@ -207,7 +258,11 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         match &mut this.kind {
             Kind::Empty => Poll::Ready(None),
-            Kind::Copy(frames) => frames.poll_recv(cx).map(|frame| frame.map(Ok)),
+            Kind::Copy(frames) => Poll::Ready(match ready!(frames.poll_recv(cx)) {
+                Some(Some(frame)) => Some(Ok(frame)),
+                Some(None) => None,
+                None => Some(Err(BodyError::CopyEnded)),
+            }),
             Kind::Shared(inbound) => {
                 let mut inbound = inbound.borrow_mut();
                 if let Some(frame) = inbound.record.as_ref().and_then(|record| record.get(this.next)) {

@@ -257,6 +257,10 @@ fn body_after(head: &[u8], allow_chunked_length: bool) -> Result<State, Violatio
     if request_line.contains(&b'\r') {
         return Err(Violation::Malformed("a bare CR inside a line"));
     }
+    // The parser behind this drops it in silence, where another may route by it.
+    if request_line.contains(&b'#') {
+        return Err(Violation::Malformed("a fragment in the request's target"));
+    }
     let http_10 = request_line.ends_with(b" HTTP/1.0");
     let mut length = None;
     let mut chunked = false;

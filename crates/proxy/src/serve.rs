@@ -174,10 +174,7 @@ async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Res
     let Some(server) = http.server() else { return answer::without_server(&http) };
     let mut arrived = match incoming::arrive(&http, &server, request) {
         Ok(arrived) => arrived,
-        Err(refused) => {
-            let (exchange, failure) = *refused;
-            return answer::failure(&http, &server, None, exchange, failure);
-        }
+        Err((exchange, failure)) => return answer::failure(&http, &server, None, exchange, failure),
     };
     let asked = Asked {
         host: &arrived.host.name,
@@ -214,7 +211,7 @@ async fn route(
     http: Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     picked: crate::snapshot::routes::Picked<'_>,
-    arrived: Arrived,
+    arrived: Box<Arrived>,
 ) -> Response<ResponseBody> {
     use plenipo_model::Action;
     let model = &picked.route.model;

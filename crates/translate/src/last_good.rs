@@ -49,7 +49,7 @@ impl LastGood {
             match (serves, kept.contains_key(id)) {
                 (true, true) => say(verdict, "the version accepted before keeps serving"),
                 (true, false) => {
-                    say(verdict, "it serves with the version accepted before of what it refers to")
+                    say(verdict, "it serves with the version accepted before of what it refers to");
                 }
                 (false, _) => {}
             }

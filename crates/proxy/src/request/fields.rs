@@ -64,6 +64,14 @@ pub fn check_limits(target_length: usize, headers: &HeaderMap, limits: &HttpLimi
 /// (gRPC needs it); an upgrade that shall go through, and `transfer-encoding`, are set again by whoever frames the next
 /// hop.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of these: one pass over the names is cheaper than a look-up for each.
+    let ends_here = |name: &HeaderName| {
+        let name = name.as_str();
+        matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
+    };
+    if !headers.keys().any(ends_here) {
+        return;
+    }
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

@@ -26,7 +26,7 @@ pub(super) fn failure(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     failure: Failure,
 ) -> Response<ResponseBody> {
     let told = failure.told();
@@ -54,7 +54,7 @@ pub(super) fn respond(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: &Arc<Route>,
-    arrived: Arrived,
+    arrived: Box<Arrived>,
     rule: &Respond,
 ) -> Response<ResponseBody> {
     let mut exchange = arrived.exchange;
@@ -73,7 +73,7 @@ pub(super) fn redirect(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     status: StatusCode,
     location: &str,
 ) -> Response<ResponseBody> {
@@ -97,7 +97,7 @@ pub(super) fn made_here(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     headers: HeaderMap,
     details: &'static str,
 ) -> Response<ResponseBody> {
@@ -148,7 +148,7 @@ fn local(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     mut parts: response::Parts,
     mut body: Bytes,
 ) -> Response<ResponseBody> {

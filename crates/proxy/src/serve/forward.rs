@@ -79,7 +79,7 @@ pub(super) async fn forward(
     server: &Arc<CompiledHttp>,
     picked: Picked<'_>,
     rule: &Forward,
-    arrived: Arrived,
+    arrived: Box<Arrived>,
 ) -> Response<ResponseBody> {
     let route = &picked.route.model;
     let (target, upstream) = (&rule.targets[picked.target], &picked.route.upstreams[picked.target]);
@@ -94,7 +94,7 @@ pub(super) async fn forward(
     };
     let (key, cookie) = hash_key(&http, rule, &arrived);
     let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
-    let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = arrived;
+    let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = *arrived;
     let body = body.map(|body| {
         let limit = server.model.limits.body_bytes;
         Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some())))

@@ -19,7 +19,7 @@ pub(crate) const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x
 
 /// A request that may be looked at.
 pub(crate) struct Arrived {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     /// Its head: canonical path, no hop-by-hop fields, forwarded headers as the next hop shall see them.
     pub(crate) parts: Parts,
     /// Its host, as routes compare it.
@@ -52,26 +52,28 @@ pub(super) fn arrive(
     http: &Rc<HttpConnection>,
     server: &CompiledHttp,
     request: Request<Incoming>,
-) -> Result<Arrived, Box<(Exchange, Failure)>> {
+) -> Result<Box<Arrived>, (Box<Exchange>, Failure)> {
     let mut request = request;
     let upgrade = wanted_upgrade(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     let mut exchange = begin(http, &parts);
     http.meter.requests_active.set(http.meter.requests_active.get() + 1);
+    let understood = understand(http, server, &mut parts, &mut exchange);
+    // Envoy logs request headers as it has changed them (`x-forwarded-for` with the peer appended).
     if let Some(log) = &server.log {
         keep(&mut exchange.kept_request, &parts.headers, log.formatter.kept_request());
     }
-    match understand(http, server, &mut parts, &mut exchange) {
+    match understood {
         Ok((host, client)) => {
             if exceeds(server, &body) {
-                return Err(Box::new((exchange, Failure::BodyTooLarge)));
+                return Err((exchange, Failure::BodyTooLarge));
             }
             let body = (!body.is_end_stream()).then_some(body);
             let draw = (http.worker.random.next() >> 32) as u32;
-            Ok(Arrived { exchange, parts, host, scheme: client.scheme, body, upgrade, on_upgrade, draw })
+            Ok(Box::new(Arrived { exchange, parts, host, scheme: client.scheme, body, upgrade, on_upgrade, draw }))
         }
-        Err(failure) => Err(Box::new((exchange, failure))),
+        Err(failure) => Err((exchange, failure)),
     }
 }
 
@@ -84,16 +86,15 @@ pub(crate) fn keep(kept: &mut http::HeaderMap, from: &http::HeaderMap, names: &[
     }
 }
 
-fn begin(http: &Rc<HttpConnection>, parts: &Parts) -> Exchange {
+fn begin(http: &Rc<HttpConnection>, parts: &Parts) -> Box<Exchange> {
     let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = authority.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
-    Exchange {
-        method: parts.method.clone(),
-        version: parts.version,
-        authority: authority.unwrap_or_default().to_owned(),
-        original_path: parts.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
-        ..Exchange::begin(&http.facts)
-    }
+    let mut exchange = Box::new(Exchange::begin(&http.facts));
+    exchange.method = parts.method.clone();
+    exchange.version = parts.version;
+    exchange.authority.push_str(authority.unwrap_or_default());
+    exchange.original_path.push_str(parts.uri.path_and_query().map_or("", PathAndQuery::as_str));
+    exchange
 }
 
 /// Every check and normalisation, in the order in which each may rely on those before it.

@@ -40,7 +40,7 @@ pub(crate) struct Finish {
     http: Rc<HttpConnection>,
     server: Arc<CompiledHttp>,
     route: Option<Arc<Route>>,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     upstream: Option<UpstreamSide>,
     deadline: Option<Instant>,
     idle_timeout: Option<Duration>,
@@ -83,7 +83,7 @@ impl Finish {
         http: &Rc<HttpConnection>,
         server: &Arc<CompiledHttp>,
         route: Option<&Arc<Route>>,
-        exchange: Exchange,
+        exchange: Box<Exchange>,
     ) -> Self {
         // From here on the response's body stands for the request.
         http.activity.in_flight.fetch_add(1, Ordering::Relaxed);

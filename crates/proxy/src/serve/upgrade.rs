@@ -23,7 +23,7 @@ use crate::upstream::pool::{Admission, Lease};
 pub(super) fn accept(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     client: OnUpgrade,
     response: Response<Incoming>,
     lease: Lease,

@@ -7,23 +7,9 @@ use plenipo_model::{
     Cors, HeaderEdit, HeaderEdits, HostRewrite, InsecureAction, LimitSet, OriginMatch, PathRewrite, Redirect,
     RedirectPath, RetryOn, RetryPolicy, SecurityModel, Template, UpstreamProtocol,
 };
-use plenipo_testkit::{Answer, Http, Upstream};
+use plenipo_testkit::{Answer, Http};
 
 use super::*;
-
-async fn started(
-    change: impl FnOnce(&mut HttpServer, &mut Cluster, &mut Route),
-) -> (Gateway, Upstream, SocketAddr) {
-    let upstream = Upstream::http("up").start().await;
-    let bind = loopback();
-    let mut route = route("/", "up");
-    let mut cluster = cluster("up", upstream.address());
-    let mut http = server(vec![]);
-    change(&mut http, &mut cluster, &mut route);
-    http.hosts[0].routes.push(Arc::new(route));
-    let gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
-    (gateway, upstream, bind)
-}
 
 #[tokio::test]
 async fn a_request_goes_through_with_what_the_next_hop_must_know() {

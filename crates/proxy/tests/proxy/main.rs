@@ -1,10 +1,17 @@
 //! The data plane in this process, on real sockets of the loopback, with real clients and upstreams.
 
+mod attacks;
+mod balance;
 mod bodies;
 mod framing;
+mod frames;
+mod hostile;
 mod http;
+mod leaks;
+mod messages;
 mod reload;
 mod tcp;
+mod timeouts;
 mod tls;
 
 use std::net::SocketAddr;
@@ -15,7 +22,7 @@ use plenipo_model::{
     PathMatch, ProxyProtocol, Route, Serve, Source, Target, VirtualHost,
 };
 use plenipo_proxy::{Proxy, Settings, Snapshot};
-use plenipo_testkit::free_port;
+use plenipo_testkit::{Upstream, free_port};
 
 /// A running data plane.
 struct Gateway {
@@ -102,4 +109,19 @@ fn edge(listeners: Vec<Listener>, clusters: Vec<Cluster>) -> Edge {
 /// One clear-text listener in front of one cluster.
 fn simple(bind: SocketAddr, server: HttpServer, upstream: SocketAddr) -> Edge {
     edge(vec![listener(bind, vec![clear(server)])], vec![cluster("up", upstream)])
+}
+
+/// A gateway with one route to an echoing upstream, changed as a test wants it.
+async fn started(
+    change: impl FnOnce(&mut HttpServer, &mut Cluster, &mut Route),
+) -> (Gateway, Upstream, SocketAddr) {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let mut route = route("/", "up");
+    let mut cluster = cluster("up", upstream.address());
+    let mut http = server(vec![]);
+    change(&mut http, &mut cluster, &mut route);
+    http.hosts[0].routes.push(Arc::new(route));
+    let gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
+    (gateway, upstream, bind)
 }

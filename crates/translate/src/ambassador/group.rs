@@ -6,7 +6,7 @@ mod weights;
 use std::collections::HashMap;
 
 use super::hosts::Taken;
-use super::mapping::{Rank, Rule, Work};
+use super::mapping::{Rank, Requests, Rule, Work};
 use crate::findings::{Findings, Flaw};
 
 pub(crate) use route::{Routes, own_route};
@@ -14,53 +14,53 @@ pub(crate) use weights::shares;
 
 /// Mappings that take the same requests, on the same Hosts.
 #[derive(Debug)]
-pub(crate) struct Group<'a> {
+pub(crate) struct Group<'r, 'a> {
     /// At least one, in load order; all forward, or there is one and it redirects.
-    pub(crate) members: Vec<Rule<'a>>,
-    pub(crate) shadow: Option<Rule<'a>>,
-    pub(crate) hosts: Taken,
-    pub(crate) rank: Rank,
+    pub(crate) members: Vec<&'r Rule<'a>>,
+    pub(crate) shadow: Option<&'r Rule<'a>>,
+    pub(crate) hosts: &'r Taken,
+    pub(crate) rank: &'r Rank<'a>,
 }
 
 /// What makes two Mappings share their requests.
 #[derive(PartialEq, Eq, Hash)]
-struct Identity {
-    rank: (i64, String, String, Vec<String>),
+struct Identity<'r> {
+    requests: Requests<'r>,
     /// Hosts that select them by label: Mappings for different ones have nothing to do with each other.
-    hosts: Vec<usize>,
+    hosts: &'r [usize],
 }
 
 /// Groups the rules, which come in load order with their Hosts. What cannot be in its group is refused.
 /// The groups come in the order in which they are tried.
-pub(crate) fn group<'a>(rules: Vec<(Rule<'a>, Taken)>, findings: &mut Findings) -> Vec<Group<'a>> {
-    let mut places: HashMap<Identity, usize> = HashMap::with_capacity(rules.len());
-    let mut gathered: Vec<(Vec<Rule<'a>>, Taken)> = Vec::with_capacity(rules.len());
+pub(crate) fn group<'r, 'a>(rules: &'r [(Rule<'a>, Taken)], findings: &mut Findings) -> Vec<Group<'r, 'a>> {
+    let mut places: HashMap<Identity<'r>, usize> = HashMap::with_capacity(rules.len());
+    let mut gathered: Vec<(Vec<&'r Rule<'a>>, &'r Taken)> = Vec::with_capacity(rules.len());
     for (rule, hosts) in rules {
-        let identity = Identity { rank: rule.rank.identity(), hosts: hosts.by_label.clone() };
+        let identity = Identity { requests: rule.rank.requests(), hosts: &hosts.by_label };
         let place = *places.entry(identity).or_insert(gathered.len());
         match gathered.get_mut(place) {
             Some((members, _)) => members.push(rule),
             None => gathered.push((vec![rule], hosts)),
         }
     }
-    let mut groups: Vec<Group<'a>> =
-        gathered.into_iter().filter_map(|(rules, hosts)| Group::of(rules, hosts, findings)).collect();
+    let mut groups: Vec<Group<'r, 'a>> =
+        gathered.into_iter().filter_map(|(rules, hosts)| Group::of(&rules, hosts, findings)).collect();
     // Greater ranks first; of two equal ones the one that was loaded later (the stable sort keeps load order, and then
     // everything is turned round, as Emissary does).
-    groups.sort_by(|a, b| a.rank.cmp(&b.rank));
+    groups.sort_by(|a, b| a.rank.cmp(b.rank));
     groups.reverse();
     groups
 }
 
-impl<'a> Group<'a> {
-    fn of(rules: Vec<Rule<'a>>, hosts: Taken, findings: &mut Findings) -> Option<Self> {
-        let mut members: Vec<Rule<'a>> = Vec::with_capacity(rules.len());
-        let mut shadow: Option<Rule<'a>> = None;
+impl<'r, 'a> Group<'r, 'a> {
+    fn of(rules: &[&'r Rule<'a>], hosts: &'r Taken, findings: &mut Findings) -> Option<Self> {
+        let mut members: Vec<&'r Rule<'a>> = Vec::with_capacity(rules.len());
+        let mut shadow: Option<&'r Rule<'a>> = None;
         for rule in rules {
-            let conflict = match (&rule.work, members.first(), &shadow) {
+            let conflict = match (&rule.work, members.first(), shadow) {
                 (Work::Shadow(..), _, Some(other)) => Some(second_shadow(other)),
                 (Work::Shadow(..), ..) | (_, None, _) => None,
-                (_, Some(first), _) => conflict(first, &rule),
+                (_, Some(first), _) => conflict(first, rule),
             };
             match (conflict, &rule.work) {
                 (Some(flaw), _) => findings.fatal(rule.mapping.object, &flaw),
@@ -68,15 +68,12 @@ impl<'a> Group<'a> {
                 (None, _) => members.push(rule),
             }
         }
-        if members.is_empty() {
-            if let Some(shadow) = &shadow {
-                let message = "there is no Mapping for the same requests that this one could shadow";
-                let flaw = Flaw::new("shadow-alone", "spec.shadow", message, "create it, or remove 'shadow'");
-                findings.fatal(shadow.mapping.object, &flaw);
-            }
-            return None;
+        if let (true, Some(shadow)) = (members.is_empty(), shadow) {
+            let message = "there is no Mapping for the same requests that this one could shadow";
+            let flaw = Flaw::new("shadow-alone", "spec.shadow", message, "create it, or remove 'shadow'");
+            findings.fatal(shadow.mapping.object, &flaw);
         }
-        let rank = members.iter().map(|rule| rule.rank.clone()).max()?;
+        let rank = members.iter().map(|rule| &rule.rank).max()?;
         Some(Self { members, shadow, hosts, rank })
     }
 }

@@ -17,7 +17,7 @@ use crate::findings::{Findings, Flaw};
 use crate::options::Options;
 
 pub(crate) use matching::{HostRule, Matching, Patterns, unless_implied};
-pub(crate) use order::Rank;
+pub(crate) use order::{Rank, Requests};
 pub(crate) use policies::Policies;
 
 /// A Mapping that can be used.
@@ -26,7 +26,7 @@ pub(crate) struct Rule<'a> {
     pub(crate) mapping: Of<'a, Mapping>,
     pub(crate) source: Source,
     pub(crate) matching: Matching,
-    pub(crate) rank: Rank,
+    pub(crate) rank: Rank<'a>,
     pub(crate) policies: Policies,
     pub(crate) work: Work,
 }

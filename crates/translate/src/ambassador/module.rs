@@ -9,8 +9,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::HeaderName;
-use plenipo_model::{Cors, DnsFamily, HeaderEdit, HttpServer, Limits, RetryPolicy, Source, TcpKeepalive};
+use plenipo_model::{Cors, DnsFamily, HeaderEdits, HttpServer, Limits, RetryPolicy, Source, TcpKeepalive};
 use plenipo_resources::ambassador::{AddedHeader, Module};
 use serde_json::Value;
 use std::sync::Arc;
@@ -56,10 +55,8 @@ pub(crate) struct Settings<'a> {
 /// `defaults.httpmapping` (and `defaults`).
 #[derive(Debug, Default)]
 pub(crate) struct MappingDefaults {
-    pub(crate) add_request_headers: Vec<HeaderEdit>,
-    pub(crate) add_response_headers: Vec<HeaderEdit>,
-    pub(crate) remove_request_headers: Vec<HeaderName>,
-    pub(crate) remove_response_headers: Vec<HeaderName>,
+    pub(crate) request_headers: HeaderEdits,
+    pub(crate) response_headers: HeaderEdits,
     pub(crate) stats_name: Option<String>,
 }
 
@@ -193,14 +190,14 @@ impl<'a> Settings<'a> {
             let map: Option<BTreeMap<String, AddedHeader>> = fields.deserialize(&field(key), lookup(key));
             map.map(|map| policy::additions(&map, &field(key), &mut flaws)).unwrap_or_default()
         };
-        self.mapping.add_request_headers = added("add_request_headers", fields);
-        self.mapping.add_response_headers = added("add_response_headers", fields);
+        self.mapping.request_headers.add = added("add_request_headers", fields);
+        self.mapping.response_headers.add = added("add_response_headers", fields);
         let mut removed = |key: &str, fields: &mut Fields<'_, '_>| {
             let list: Option<OneOrMany> = fields.deserialize(&field(key), lookup(key));
             list.map(|list| policy::removals(&list.into_list(), &field(key), &mut flaws)).unwrap_or_default()
         };
-        self.mapping.remove_request_headers = removed("remove_request_headers", fields);
-        self.mapping.remove_response_headers = removed("remove_response_headers", fields);
+        self.mapping.request_headers.remove = removed("remove_request_headers", fields);
+        self.mapping.response_headers.remove = removed("remove_response_headers", fields);
         self.mapping.stats_name = fields.deserialize(&field("stats_name"), lookup("stats_name"));
         let namespacing: Option<bool> = fields.deserialize(
             "spec.config.defaults.tls_secret_namespacing",

@@ -1,11 +1,12 @@
 //! One group as one route.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use http::{HeaderName, StatusCode};
 use plenipo_model::{
     Action, Forward, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route,
-    RouteMatch, Source, Target, Template,
+    Source, Target, Template,
 };
 
 use super::super::mapping::{Rule, Work, unless_implied};
@@ -17,9 +18,10 @@ use crate::findings::Findings;
 /// The route of one group. It stands in many virtual hosts, which share it.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    whole: Arc<Route>,
-    /// The same without the check of the host, for virtual hosts that imply it.
-    bare: Option<Arc<Route>>,
+    /// Without a check of the host, for virtual hosts that imply it.
+    bare: Arc<Route>,
+    /// With it, for the others.
+    checked: OnceCell<Arc<Route>>,
 }
 
 /// Paths that must be reachable in clear text: ACME's HTTP-01 challenge (RFC 8555 §8.3).
@@ -28,7 +30,7 @@ const ACME: &str = "/.well-known/acme-challenge/";
 impl Routes {
     /// The group's route; none when no request can ever take it.
     pub(crate) fn of(
-        group: &Group<'_>,
+        group: &Group<'_, '_>,
         settings: &Settings<'_>,
         unauthorised: bool,
         findings: &mut Findings,
@@ -42,30 +44,16 @@ impl Routes {
         };
         let matching = &first.matching;
         let id = &first.mapping.object.id;
-        let mut route = Route::new(
-            &format!("{}/{}", id.namespace, id.name),
-            first.source.clone(),
-            matching.path.clone(),
-            action,
-        );
-        route.matches = RouteMatch {
-            path: matching.path.clone(),
-            host: unless_implied(matching.host.as_ref(), &HostPattern::Any),
-            method: matching.method.clone(),
-            headers: matching.headers.clone(),
-            query: matching.query.clone(),
-            fraction: None,
-        };
-        route.pattern = spec.prefix.as_deref().unwrap_or_default().into();
+        let name = format!("{}/{}", id.namespace, id.name);
+        let mut route = Route::new(&name, first.source.clone(), matching.path.clone(), action);
+        route.matches.method.clone_from(&matching.method);
+        route.matches.headers.clone_from(&matching.headers);
+        route.matches.query.clone_from(&matching.query);
         route.clear_text_allowed = spec.prefix.as_deref() == Some(ACME);
         route.request_headers = request_headers(group, settings, findings);
         route.response_headers = HeaderEdits {
-            remove: last(group, |rule| {
-                Some(&rule.policies.remove_response_headers).filter(|list| !list.is_empty())
-            })
-            .cloned()
-            .unwrap_or_default(),
-            add: union(group, |rule| &rule.policies.add_response_headers),
+            remove: removals(group, |rule| &rule.policies.response_headers),
+            add: union(group, |rule| &rule.policies.response_headers.add),
         };
         route.cors = last(group, |rule| rule.policies.cors.as_ref()).or(settings.cors.as_ref()).cloned();
         route.error_responses =
@@ -73,20 +61,19 @@ impl Routes {
         route.plain_errors =
             last(group, |rule| rule.mapping.spec.bypass_error_response_overrides.as_ref()) == Some(&true);
         mixed_case(group, findings);
-        let bare = route.matches.host.is_some().then(|| {
-            let mut bare = route.clone();
-            bare.matches.host = None;
-            Arc::new(bare)
-        });
-        Some(Self { whole: Arc::new(route), bare })
+        Some(Self { bare: Arc::new(route), checked: OnceCell::new() })
     }
 
     /// The route as it stands in the virtual host of `host`.
-    pub(crate) fn on(&self, group: &Group<'_>, host: &HostPattern) -> Arc<Route> {
+    pub(crate) fn on(&self, group: &Group<'_, '_>, host: &HostPattern) -> Arc<Route> {
         let rule = group.members.first().and_then(|first| first.matching.host.as_ref());
-        match &self.bare {
-            Some(bare) if unless_implied(rule, host).is_none() => Arc::clone(bare),
-            _ => Arc::clone(&self.whole),
+        match (unless_implied(rule, host), unless_implied(rule, &HostPattern::Any)) {
+            (Some(_), Some(check)) => Arc::clone(self.checked.get_or_init(|| {
+                let mut checked = (*self.bare).clone();
+                checked.matches.host = Some(check);
+                Arc::new(checked)
+            })),
+            _ => Arc::clone(&self.bare),
         }
     }
 }
@@ -101,12 +88,12 @@ pub(crate) fn own_route(name: &str, prefix: &str, body: &str) -> Arc<Route> {
 
 /// The last member in load order that says something decides for all: Emissary lays the members' settings over each
 /// other in that order.
-fn last<'g, T>(group: &'g Group<'_>, of: impl Fn(&'g Rule<'_>) -> Option<&'g T>) -> Option<&'g T> {
+fn last<'r, 'a, T>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> Option<&'r T>) -> Option<&'r T> {
     group.members.iter().rev().find_map(of)
 }
 
 /// Everything the members add; of one header added twice, the last one's.
-fn union<'g>(group: &'g Group<'_>, of: impl Fn(&'g Rule<'_>) -> &'g Vec<HeaderEdit>) -> Vec<HeaderEdit> {
+fn union<'r, 'a>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> &'r Vec<HeaderEdit>) -> Vec<HeaderEdit> {
     let mut all: Vec<HeaderEdit> = Vec::new();
     for member in &group.members {
         for edit in of(member) {
@@ -119,17 +106,17 @@ fn union<'g>(group: &'g Group<'_>, of: impl Fn(&'g Rule<'_>) -> &'g Vec<HeaderEd
     all
 }
 
-fn request_headers(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> HeaderEdits {
-    let mut add = union(group, |rule| &rule.policies.add_request_headers);
+fn request_headers(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mut Findings) -> HeaderEdits {
+    let mut add = union(group, |rule| &rule.policies.request_headers.add);
     let linkerd = last(group, |rule| rule.mapping.spec.add_linkerd_headers.as_ref()).copied();
     if linkerd.unwrap_or(settings.add_linkerd_headers) {
         let mut authorities = group.members.iter().filter_map(|rule| match &rule.work {
-            Work::Forward(_, upstream) => Some((rule, &upstream.authority)),
+            Work::Forward(_, upstream) => Some((rule, upstream.address.with_port(upstream.port))),
             _ => None,
         });
         if let Some((_, authority)) = authorities.next() {
             let name = HeaderName::from_static("l5d-dst-override");
-            add.push(HeaderEdit { name, value: Template::literal(authority), append: false });
+            add.push(HeaderEdit { name, value: Template::literal(&authority), append: false });
             if let Some((rule, _)) = authorities.find(|(_, other)| *other != authority) {
                 let message = format!("Linkerd is told {authority} for every Mapping of the group");
                 let fix = "do not add Linkerd headers where weights choose the service";
@@ -143,16 +130,19 @@ fn request_headers(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Fi
             }
         }
     }
-    let remove =
-        last(group, |rule| Some(&rule.policies.remove_request_headers).filter(|list| !list.is_empty()));
-    HeaderEdits { remove: remove.cloned().unwrap_or_default(), add }
+    HeaderEdits { remove: removals(group, |rule| &rule.policies.request_headers), add }
+}
+
+fn removals<'r, 'a>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> &'r HeaderEdits) -> Vec<HeaderName> {
+    let found = last(group, |rule| Some(&of(rule).remove).filter(|list| !list.is_empty()));
+    found.cloned().unwrap_or_default()
 }
 
 /// Where the group's requests go; none when its weights give nobody anything.
-fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Forward> {
+fn forward(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Forward> {
     let (weighted, unweighted): (Vec<_>, Vec<_>) =
         group.members.iter().partition(|rule| rule.mapping.spec.weight.is_some());
-    let members: Vec<&Rule<'_>> = weighted.into_iter().chain(unweighted).collect();
+    let members: Vec<&Rule<'_>> = weighted.into_iter().chain(unweighted).copied().collect();
     let written: Vec<Option<i64>> = members.iter().map(|rule| rule.mapping.spec.weight).collect();
     let shares = shares(&written);
     judge_weights(&members, shares.excess, findings);
@@ -178,7 +168,7 @@ fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) 
     Some(Forward {
         targets: targets.collect(),
         total: shares.total,
-        mirror: group.shadow.as_ref().and_then(mirror),
+        mirror: group.shadow.and_then(mirror),
         retry: last(group, |rule| rule.policies.retry.as_ref()).or(settings.retry.as_ref()).cloned(),
         hash: balancing.or(settings.balancing.as_ref()).and_then(|balancing| balancing.hash.clone()),
         upgrades: last(group, |rule| rule.policies.upgrades.as_ref()).cloned().unwrap_or_default(),
@@ -215,7 +205,7 @@ fn judge_weights(members: &[&Rule<'_>], excess: bool, findings: &mut Findings) {
     }
 }
 
-fn mixed_case(group: &Group<'_>, findings: &mut Findings) {
+fn mixed_case(group: &Group<'_, '_>, findings: &mut Findings) {
     let sensitive = |rule: &Rule<'_>| rule.mapping.spec.case_sensitive != Some(false);
     let Some(first) = group.members.first() else { return };
     for rule in group.members.iter().filter(|rule| sensitive(rule) != sensitive(first)) {

@@ -188,7 +188,7 @@ impl<'a> Reader<'_, 'a> {
         };
         match further {
             Ok(Some(certificate)) if !server.certificates.contains(&certificate) => {
-                server.certificates.push(certificate)
+                server.certificates.push(certificate);
             }
             Ok(_) => {}
             Err(reason) => {

@@ -1,5 +1,7 @@
 //! The order of routes: Emissary's, to the letter, since it decides who gets a request.
 
+use std::borrow::Cow;
+
 use plenipo_model::ValueMatch;
 use plenipo_resources::ambassador::Mapping;
 
@@ -10,54 +12,66 @@ use super::matching::Matching;
 /// Precedence, then the length of the prefix text (exact, prefix and regex alike), then the length of everything asked
 /// of headers (host and method among them), then of query parameters, then the texts themselves.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Rank {
+pub(crate) struct Rank<'a> {
     precedence: i64,
     prefix_length: usize,
     headers_length: usize,
     query_length: usize,
-    prefix: String,
-    method: String,
+    prefix: &'a str,
+    method: Cow<'a, str>,
     texts: Vec<String>,
 }
 
-impl Rank {
-    pub(crate) fn of(spec: &Mapping, matching: &Matching) -> Self {
-        let prefix = spec.prefix.clone().unwrap_or_default();
-        let mut headers = Tally::default();
+/// What two Mappings for the same requests have in common.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Requests<'r> {
+    precedence: i64,
+    prefix: &'r str,
+    method: &'r str,
+    texts: &'r [String],
+}
+
+impl<'a> Rank<'a> {
+    pub(crate) fn of(spec: &'a Mapping, matching: &Matching) -> Self {
+        let mut tally = Tally::default();
         for header in &matching.headers {
-            headers.add(header.name.as_str(), &header.value);
+            tally.add(header.name.as_str(), &header.value);
         }
         if let Some(host) = &matching.host {
-            headers.add_text(":authority", &host.text, host.is_regex());
+            tally.add_text(":authority", &host.text, host.is_regex());
         }
-        if let Some(method) = &matching.method {
-            headers.add(":method", method);
+        let mut method = Cow::Borrowed("GET");
+        if let Some(matched) = &matching.method {
+            tally.add(":method", matched);
+            method = Cow::Owned(text(matched).to_owned());
         }
-        let mut query = Tally::default();
+        let headers_length = tally.length;
         for parameter in &matching.query {
-            query.add(&parameter.name, &parameter.value);
+            tally.add(&parameter.name, &parameter.value);
         }
-        let method = matching.method.as_ref().map_or("GET", |method| text(method)).to_owned();
-        let mut texts = headers.texts;
-        texts.extend(query.texts);
+        let prefix = spec.prefix.as_deref().unwrap_or_default();
         Self {
             precedence: spec.precedence.unwrap_or(0),
             prefix_length: prefix.chars().count(),
-            headers_length: headers.length,
-            query_length: query.length,
+            headers_length,
+            query_length: tally.length - headers_length,
             prefix,
             method,
-            texts,
+            texts: tally.texts,
         }
     }
 
-    /// What two Mappings for the same requests have in common.
-    pub(crate) fn identity(&self) -> (i64, String, String, Vec<String>) {
-        (self.precedence, self.prefix.clone(), self.method.clone(), self.texts.clone())
+    pub(crate) fn requests(&self) -> Requests<'_> {
+        Requests {
+            precedence: self.precedence,
+            prefix: self.prefix,
+            method: &self.method,
+            texts: &self.texts,
+        }
     }
 
     /// The rank of a route of the gateway's own for every host.
-    pub(crate) fn own(prefix: &str) -> Self {
+    pub(crate) fn own(prefix: &'a str) -> Self {
         let mut headers = Tally::default();
         headers.add_text(":authority", "*", false);
         Self {
@@ -65,8 +79,8 @@ impl Rank {
             prefix_length: prefix.chars().count(),
             headers_length: headers.length,
             query_length: 0,
-            prefix: prefix.to_owned(),
-            method: "GET".to_owned(),
+            prefix,
+            method: Cow::Borrowed("GET"),
             texts: headers.texts,
         }
     }

@@ -1,13 +1,13 @@
 //! What happens to the requests of a Mapping.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderName;
 use plenipo_model::{
-    Cors, ErrorResponse, HeaderEdit, HealthCheck, Limits, PathRewrite, Pattern, Priority, RetryPolicy,
+    Cors, ErrorResponse, HeaderEdits, HealthCheck, Limits, PathRewrite, Pattern, Priority, RetryPolicy,
     Source, TcpKeepalive,
 };
-use plenipo_resources::ambassador::Mapping;
+use plenipo_resources::ambassador::{AddedHeader, Mapping, RegexRewrite};
 use serde_json::Value;
 
 use super::super::module::Settings;
@@ -30,10 +30,8 @@ pub(crate) struct Policies {
     pub(crate) health_checks: Vec<HealthCheck>,
     pub(crate) priority: Option<Priority>,
     pub(crate) upgrades: Option<Vec<String>>,
-    pub(crate) add_request_headers: Vec<HeaderEdit>,
-    pub(crate) add_response_headers: Vec<HeaderEdit>,
-    pub(crate) remove_request_headers: Vec<HeaderName>,
-    pub(crate) remove_response_headers: Vec<HeaderName>,
+    pub(crate) request_headers: HeaderEdits,
+    pub(crate) response_headers: HeaderEdits,
     pub(crate) error_responses: Option<Vec<Arc<ErrorResponse>>>,
     pub(crate) regex_rewrite: Option<(Pattern, String)>,
 }
@@ -53,17 +51,7 @@ impl Policies {
     ) -> Result<Self, Flaw> {
         let spec = mapping.spec;
         let mut flaws = Vec::new();
-        let added =
-            |written: &Option<_>, default: &[HeaderEdit], field: &str, flaws: &mut Vec<Flaw>| match written {
-                Some(map) => policy::additions(map, field, flaws),
-                None => default.to_vec(),
-            };
-        let removed =
-            |written: &Option<Vec<String>>, default: &[HeaderName], field: &str, flaws: &mut Vec<Flaw>| {
-                written.as_ref().map_or_else(|| default.to_vec(), |list| policy::removals(list, field, flaws))
-            };
-        let defaults = &settings.mapping;
-        let regex = spec.regex_rewrite.as_ref().filter(|rewrite| !rewrite.pattern.is_empty());
+        let overrides = spec.error_response_overrides.as_ref();
         let policies = Self {
             rewrite: rewrite(spec.rewrite.as_deref()),
             cors: spec
@@ -94,40 +82,26 @@ impl Policies {
                 .unwrap_or_default(),
             priority: spec.priority.as_deref().and_then(|text| priority(text, &mut flaws)),
             upgrades: upgrades(spec),
-            add_request_headers: added(
-                &spec.add_request_headers,
-                &defaults.add_request_headers,
-                "spec.add_request_headers",
+            request_headers: edits(
+                ("spec.add_request_headers", spec.add_request_headers.as_ref()),
+                ("spec.remove_request_headers", spec.remove_request_headers.as_ref()),
+                &settings.mapping.request_headers,
                 &mut flaws,
             ),
-            add_response_headers: added(
-                &spec.add_response_headers,
-                &defaults.add_response_headers,
-                "spec.add_response_headers",
+            response_headers: edits(
+                ("spec.add_response_headers", spec.add_response_headers.as_ref()),
+                ("spec.remove_response_headers", spec.remove_response_headers.as_ref()),
+                &settings.mapping.response_headers,
                 &mut flaws,
             ),
-            remove_request_headers: removed(
-                &spec.remove_request_headers,
-                &defaults.remove_request_headers,
-                "spec.remove_request_headers",
-                &mut flaws,
-            ),
-            remove_response_headers: removed(
-                &spec.remove_response_headers,
-                &defaults.remove_response_headers,
-                "spec.remove_response_headers",
-                &mut flaws,
-            ),
-            error_responses: spec.error_response_overrides.as_ref().map(|overrides| {
-                policy::error_responses(overrides, "spec.error_response_overrides", options, &mut flaws)
+            error_responses: overrides.map(|list| {
+                policy::error_responses(list, "spec.error_response_overrides", options, &mut flaws)
             }),
-            regex_rewrite: match regex {
-                None => None,
-                Some(rewrite) => {
-                    let pattern = patterns.compile(&rewrite.pattern, "spec.regex_rewrite.pattern")?;
-                    Some((pattern, rewrite.substitution.clone()))
-                }
-            },
+            regex_rewrite: spec
+                .regex_rewrite
+                .as_ref()
+                .and_then(|r| regex_rewrite(r, patterns))
+                .transpose()?,
         };
         for flaw in &flaws {
             findings.flaw(mapping.object, flaw);
@@ -135,6 +109,28 @@ impl Policies {
         unsupported(mapping, findings);
         Ok(policies)
     }
+}
+
+/// Headers to add and to remove; what the Mapping says of either replaces the Module's as a whole.
+fn edits(
+    (add_field, add): (&str, Option<&BTreeMap<String, AddedHeader>>),
+    (remove_field, remove): (&str, Option<&Vec<String>>),
+    default: &HeaderEdits,
+    flaws: &mut Vec<Flaw>,
+) -> HeaderEdits {
+    HeaderEdits {
+        add: add.map_or_else(|| default.add.clone(), |map| policy::additions(map, add_field, flaws)),
+        remove: remove
+            .map_or_else(|| default.remove.clone(), |list| policy::removals(list, remove_field, flaws)),
+    }
+}
+
+fn regex_rewrite(written: &RegexRewrite, patterns: &mut Patterns) -> Option<Result<(Pattern, String), Flaw>> {
+    if written.pattern.is_empty() {
+        return None;
+    }
+    let pattern = patterns.compile(&written.pattern, "spec.regex_rewrite.pattern");
+    Some(pattern.map(|pattern| (pattern, written.substitution.clone())))
 }
 
 /// Absent is `/`, empty is no rewrite.
