@@ -65,7 +65,10 @@ impl Gateway {
         let admin = free_port();
         let mut command = plenipo();
         command.arg("run").arg("--config").arg(directory.path());
-        command.args(["--bind", "127.0.0.1", "--workers", "2", "--min-drain", "0s"]);
+        command.args(["--bind", "127.0.0.1", "--workers", "2"]);
+        if !arguments.contains(&"--min-drain") {
+            command.args(["--min-drain", "0s"]);
+        }
         command.args(["--admin", &format!("127.0.0.1:{admin}")]);
         for (declared, bound) in &ports {
             command.args(["--port-map", &format!("{declared}={bound}")]);

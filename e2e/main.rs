@@ -6,5 +6,6 @@ mod command_line;
 mod documentation;
 mod examples;
 mod gateway;
+mod load;
 mod protocols;
 mod running;

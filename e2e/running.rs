@@ -1,7 +1,7 @@
 //! `plenipo run`: start, change, reload, drain, stop.
 
 use anyhow::{Context, Result};
-use plenipo_testkit::{Answer, Http, Process, Raw, Upstream, eventually, free_port};
+use plenipo_testkit::{Answer, Authority, Http, Process, Raw, Upstream, eventually, free_port, tls};
 use std::time::Duration;
 
 use crate::gateway::{CLEAR_TEXT, Gateway, directory, mapping, plenipo};
@@ -189,5 +189,105 @@ async fn variables_of_emissary_work() -> Result<()> {
         Http::one(address).get(&url).await.is_ok_and(|ready| ready.status == 200)
     })
     .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn changes_drop_nothing() -> Result<()> {
+    let upstream = Upstream::http("quote").start().await;
+    let resolve = resolve("quote", &upstream);
+    let gateway = Gateway::start(&yaml("quote"), &[8080], &["--resolve", &resolve]).await?;
+    let address = gateway.address(8080);
+    let url = format!("http://{address}/quote/");
+    let changes = async {
+        for number in 0..20 {
+            gateway.write(&format!(
+                "{}{}",
+                yaml("quote"),
+                mapping("other", &format!("/other-{number}/"), "quote")
+            ))?;
+            let path = format!("/other-{number}/");
+            eventually("the change", || async { status(&gateway, &path).await == Some(200) }).await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let (done, mut ended) = tokio::sync::oneshot::channel::<()>();
+    let client = async {
+        let mut kept = Http::one(address).connect().await?;
+        let mut count = 0;
+        while ended.try_recv().is_err() {
+            assert_eq!(Http::one(address).get(&url).await?.status, 200, "a new connection");
+            assert_eq!(kept.get(&url).await?.status, 200, "the kept connection");
+            count += 1;
+        }
+        Ok::<_, anyhow::Error>(count)
+    };
+    let (changed, count) = tokio::join!(
+        async {
+            let changed = changes.await;
+            let _ = done.send(());
+            changed
+        },
+        client
+    );
+    changed?;
+    assert!(count? > 20);
+    Ok(())
+}
+
+#[tokio::test]
+async fn listeners_come_and_go() -> Result<()> {
+    let upstream = Upstream::http("quote").start().await;
+    let resolve = resolve("quote", &upstream);
+    let gateway = Gateway::start(&yaml("quote"), &[8080, 8081], &["--resolve", &resolve]).await?;
+    let second = gateway.address(8081);
+    let url = format!("http://{second}/quote/");
+    assert!(Http::one(second).get(&url).await.is_err(), "nobody listens there yet");
+    let more = yaml("quote")
+        + "---"
+        + &CLEAR_TEXT
+            .split("---")
+            .next()
+            .unwrap_or_default()
+            .replace("8080", "8081")
+            .replace("name: http,", "name: second,");
+    gateway.write(&more)?;
+    eventually("the second listener", || async {
+        Http::one(second).get(&url).await.is_ok_and(|answer| answer.status == 200)
+    })
+    .await;
+    gateway.write(&yaml("quote"))?;
+    eventually("the second listener's end", || async { Http::one(second).get(&url).await.is_err() }).await;
+    assert_eq!(status(&gateway, "/quote/").await, Some(200));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() -> Result<()> {
+    let authority = Authority::new("e2e");
+    let name = "www.example.com";
+    let host = "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: https, namespace: default}\nspec:\n  \
+         port: 8443\n  protocol: HTTPS\n  securityModel: XFP\n  hostBinding: {namespace: {from: ALL}}\n---\n\
+         apiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {name: www, namespace: default}\n\
+         spec: {hostname: www.example.com, tlsSecret: {name: www}}\n---\n";
+    let [first, second] = [authority.server(&[name]), authority.server(&[name])];
+    let gateway =
+        Gateway::start(&format!("{host}{}", first.secret_yaml("www", "default")), &[8443], &[]).await?;
+    let address = gateway.address(8443);
+    let shown = || async {
+        let config = tls::client(&authority, None, &[]);
+        let stream = tokio::net::TcpStream::connect(address).await.ok()?;
+        let stream =
+            tokio_rustls::TlsConnector::from(config).connect(name.try_into().ok()?, stream).await.ok()?;
+        stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned())
+    };
+    assert_eq!(shown().await, first.chain().into_iter().next());
+    gateway.write(&format!("{host}{}", second.secret_yaml("www", "default")))?;
+    let renewed = second.chain().into_iter().next();
+    eventually("the renewed certificate", || async { shown().await == renewed }).await;
+    gateway
+        .write(&format!("{host}{}", second.secret_yaml("www", "default").replace("tls.key", "tls.gone")))?;
+    gateway.process.line_with("bad-tls-secret").await;
+    assert_eq!(shown().await, renewed, "the last good one keeps serving");
     Ok(())
 }

@@ -91,12 +91,13 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 async fn load(options: Rc<Options>) -> Result<Outcome> {
-    let connector = Connector::new(&options);
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut workers = JoinSet::new();
     for index in 0..options.connections {
-        let (options, connector) = (Rc::clone(&options), connector.clone());
+        let options = Rc::clone(&options);
         workers.spawn_local(async move {
+            // Each keeps its own tickets: a shared store would run dry when many connect at once.
+            let connector = Connector::new(&options);
             match options.kind {
                 Kind::Connect => Ok((connect(&connector, end).await, Vec::new())),
                 Kind::Relay => Ok((relay(&connector, options.answer, end).await?, Vec::new())),
@@ -242,7 +243,6 @@ struct Connection {
     resumed: bool,
 }
 
-#[derive(Clone)]
 struct Connector {
     target: SocketAddr,
     tls: Option<TlsConnector>,

@@ -22,7 +22,8 @@ pub fn path_host(input: &[u8]) {
             let (path, query) = once.split_at(once.find('?').unwrap_or(once.len()));
             assert!(path.starts_with('/'));
             assert!(path.split('/').all(|segment| segment != "." && segment != ".."));
-            assert!(!path.contains('\\') && !(policy.merge_slashes && path.contains("//")));
+            assert!(!path.contains('\\'));
+            assert!(!policy.merge_slashes || !path.contains("//"));
             assert!(text.ends_with(query), "the query was touched");
             let parses = |target: &str| target.parse::<http::uri::PathAndQuery>().is_ok();
             assert!(!parses(text) || parses(&once), "can no longer be sent");
@@ -83,8 +84,8 @@ pub fn forwarded_for(input: &[u8]) {
         assert_eq!(client(Forwarding { trusted_hops: 1, ..next }, &headers, us).address, peer.address);
     }
     assert!(headers.contains_key("x-forwarded-proto"));
-    for name in headers.keys() {
-        assert!(!name.as_str().contains("_forwarded"), "a look-alike is left");
+    for name in headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')) {
+        assert!(!name.replace('_', "-").starts_with("x-forwarded-"), "the look-alike {name} is left");
     }
     for gone in ["connection", "x-envoy-max-retries", "keep-alive", "transfer-encoding", "upgrade"] {
         assert!(!headers.contains_key(gone), "{gone} is left");

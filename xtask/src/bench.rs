@@ -12,7 +12,7 @@ use crate::tools;
 pub(crate) struct Options {
     /// Scenarios by name, and the benchmark's options (`--help` lists both); all scenarios when none is named.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Builds and runs.

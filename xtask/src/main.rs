@@ -77,3 +77,24 @@ fn test() -> Result<()> {
     fuzz::replay(&mut steps);
     steps.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, Command};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_benchmark_are_handed_on() {
+        let line = ["xtask", "bench", "--dry", "a", "--rounds", "2"];
+        let Command::Bench(options) = Arguments::parse_from(line).command else {
+            panic!("not the benchmark")
+        };
+        assert_eq!(options.arguments, ["--dry", "a", "--rounds", "2"]);
+    }
+}

@@ -1,5 +1,6 @@
 //! The programs that tests and benches run, and how to come by them on Debian and Ubuntu.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,13 +87,17 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-/// Looks where the program search does, and where Debian puts servers and their modules.
-fn find(program: &str) -> Option<PathBuf> {
+/// Where programs are looked for: what PATH says, then where Debian puts servers and their modules.
+pub(crate) fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).collect::<Vec<_>>();
     folders.extend(["/usr/sbin", "/usr/local/sbin", "/usr/lib/nginx/modules"].map(PathBuf::from));
     folders.extend(versions("/usr/lib/postgresql").map(|version| version.join("bin")));
-    folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&search_path()).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn versions(folder: impl AsRef<Path>) -> impl Iterator<Item = PathBuf> {

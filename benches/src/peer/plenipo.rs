@@ -88,12 +88,7 @@ spec:
         Front::Http if setup.routes > 0 => {}
         Front::Http => write!(yaml, "{}{}", host("*", "all", ""), mapping(setup, "all", "*", "/"))?,
         Front::Https(_) => {
-            write!(
-                yaml,
-                "{}{}",
-                host("*", "all", WITH_ALPN),
-                mapping(setup, "all", "*", "/")
-            )?;
+            write!(yaml, "{}{}", host("*", "all", WITH_ALPN), mapping(setup, "all", "*", "/"))?;
         }
         Front::Tcp => write!(yaml, "{}", tcp_mapping(setup, ""))?,
         Front::TlsToTcp(_) => {

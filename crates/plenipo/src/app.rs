@@ -2,6 +2,7 @@
 //!
 //! Everything here runs on the control thread. [`Control::apply`] is the only place that publishes.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) async fn serve(
     log_level: LogLevel,
     ready: impl AsyncFnOnce(&Edge) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
+    raise_descriptor_limit();
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let (mut sets, following) =
         plenipo_source::follow(&settings.directory).map_err(|error| Ending::unreadable(error.to_string()))?;
@@ -78,6 +80,15 @@ pub(crate) async fn serve(
                 Request::Stop => return Ok(control.stop(signals).await),
             },
         }
+    }
+}
+
+/// Every connection is a descriptor, and the usual soft limit of 1024 is for programs that use `select`.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 
@@ -197,9 +208,9 @@ pub(crate) fn bind_failure(address: SocketAddr, error: &io::Error) -> String {
 }
 
 fn log_new_problems(report: &Report, before: Option<&Report>) {
-    let known: Vec<&Problem> = before.map(Report::problems).unwrap_or_default();
+    let known: BTreeSet<&Problem> = before.map(Report::problems).unwrap_or_default().into_iter().collect();
     for problem in report.problems() {
-        if known.contains(&problem) {
+        if known.contains(problem) {
             continue;
         }
         match problem.severity {

@@ -88,7 +88,7 @@ pub(crate) struct RunArguments {
     /// Serve for so long after SIGTERM before closing the listeners: load balancers need it to look away
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) min_drain: Duration,
-    /// Wait so long for running requests after the listeners closed [default: $AMBASSADOR_DRAIN_TIME s, else 600s]
+    /// Cut what is still running so long after SIGTERM [default: $AMBASSADOR_DRAIN_TIME s, else 600s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_drain: Option<Duration>,
 }

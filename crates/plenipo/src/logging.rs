@@ -1,5 +1,7 @@
 //! Log lines: their form, and their level, which can be changed while running.
 
+use std::io::IsTerminal;
+
 use plenipo_admin::LogLevel;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,8 +17,13 @@ use crate::exit::Ending;
 pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<LogLevel> {
     let parsed = parse(filter).map_err(|why| Ending::usage(format!("log filter {filter:?}: {why}")))?;
     let (filter, handle) = reload::Layer::new(parsed);
+    let colours = std::io::stderr().is_terminal();
     let lines: Box<dyn Layer<_> + Send + Sync> = match format {
-        LogFormat::Text => fmt::layer::<Registry>().with_writer(std::io::stderr).with_target(false).boxed(),
+        LogFormat::Text => fmt::layer::<Registry>()
+            .with_writer(std::io::stderr)
+            .with_ansi(colours)
+            .with_target(false)
+            .boxed(),
         LogFormat::Json => fmt::layer::<Registry>().with_writer(std::io::stderr).json().boxed(),
     };
     // In this order the filter sits above the lines and decides for them.

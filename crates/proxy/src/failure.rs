@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     BadResponse,
     /// The whole exchange took too long.
     TimedOut,
+    /// Not a byte moved for too long; 408 when it was the request that did not come to its end.
+    Silent(StatusCode),
     /// One attempt took too long, and no other was left.
     AttemptTimedOut,
     /// The client broke off while its request was being read.
@@ -116,6 +118,7 @@ impl Failure {
             Self::TimedOut => {
                 (StatusCode::GATEWAY_TIMEOUT, "UT", "response_timeout", "upstream request timeout", Upstream)
             }
+            Self::Silent(status) => (status, "SI", "stream_idle_timeout", "stream timeout", Upstream),
             Self::AttemptTimedOut => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "UT",

@@ -150,6 +150,8 @@ impl AsyncWrite for Stream {
 pub(crate) struct Activity {
     /// Requests whose response has not been sent yet.
     pub(crate) in_flight: AtomicU32,
+    /// Milliseconds of silence that some route bears, beyond what every request is given.
+    borne: AtomicU64,
     /// The connection has become something else than HTTP/1 (an upgrade): its bytes are nobody's business.
     pub(crate) opaque: AtomicBool,
     /// Bytes read, for metrics.
@@ -158,6 +160,24 @@ pub(crate) struct Activity {
     pub(crate) written: AtomicU64,
 }
 
+impl Activity {
+    /// A request may be silent for so long (none = for ever); its own stages see to that, the gate only must not be
+    /// faster.
+    pub(crate) fn bear(&self, silence: Option<Duration>) {
+        let millis = silence.map_or(FOR_EVER, |limit| limit + LEEWAY).min(FOR_EVER).as_millis() as u64;
+        self.borne.fetch_max(millis, Ordering::Relaxed);
+    }
+
+    fn borne(&self) -> Duration {
+        Duration::from_millis(self.borne.load(Ordering::Relaxed))
+    }
+}
+
+/// Longer than any connection lives.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// So that an answer (408, 504) goes before the end of the connection.
+const LEEWAY: Duration = Duration::from_secs(5);
+
 /// Times that a gate keeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
@@ -165,7 +185,7 @@ pub(crate) struct Times {
     pub(crate) head: Duration,
     /// Without any request.
     pub(crate) idle: Duration,
-    /// Without a byte in either direction while a request is under way.
+    /// Without a byte in either direction while a request is under way, unless its route bears more.
     pub(crate) stalled: Duration,
 }
 
@@ -222,17 +242,17 @@ impl Gate {
         let in_flight = self.activity.in_flight.load(Ordering::Relaxed) > 0;
         match self.head_since {
             Some(since) if !in_flight => since + self.times.head,
-            _ if in_flight => self.moved + self.times.stalled,
+            _ if in_flight => self.moved + self.times.stalled.max(self.activity.borne()),
             _ => self.moved + self.times.idle,
         }
     }
 
-    /// Ready when the connection has been quiet for too long. The timer is only set again when it fires, so that
-    /// ordinary requests never touch it.
+    /// Ready when the connection has been quiet for too long. The timer is only set again when it fires, or to fire
+    /// earlier, so that ordinary requests hardly ever touch it.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let deadline = self.deadline();
-            if self.timer.deadline() > deadline && self.head_since.is_some() {
+            if self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
             }
             ready!(self.timer.as_mut().poll(cx));
@@ -345,7 +365,7 @@ impl AsyncRead for Gate {
             let read = match this.held.is_empty() {
                 // The usual case: the bytes go where the codec wants them and are looked at there.
                 true => Pin::new(&mut this.stream).poll_read(cx, buf),
-                false => poll_append(&mut this.stream, cx, &mut this.held),
+                false => poll_append(&mut this.stream, cx, &mut this.held, &this.activity.read),
             };
             if read.is_pending() {
                 ready!(this.poll_quiet(cx));
@@ -360,6 +380,8 @@ impl AsyncRead for Gate {
             let fresh = buf.filled().len() - start;
             this.activity.read.fetch_add(fresh as u64, Ordering::Relaxed);
             if fresh == 0 || this.opaque() {
+                // Only HTTP/1 has heads that are looked at here.
+                this.head_since = None;
                 return Poll::Ready(Ok(()));
             }
             this.inspect_read(buf, start);
@@ -369,7 +391,12 @@ impl AsyncRead for Gate {
 
 /// Reads what there is, up to 16 KiB, to the end of `held`. At the end of the stream nothing is added and the caller
 /// is told by an error.
-fn poll_append(stream: &mut Stream, cx: &mut Context<'_>, held: &mut BytesMut) -> Poll<io::Result<()>> {
+fn poll_append(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    held: &mut BytesMut,
+    count: &AtomicU64,
+) -> Poll<io::Result<()>> {
     let mut space = [std::mem::MaybeUninit::uninit(); 16 * 1024];
     let mut buf = ReadBuf::uninit(&mut space);
     ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
@@ -377,15 +404,15 @@ fn poll_append(stream: &mut Stream, cx: &mut Context<'_>, held: &mut BytesMut) -
         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
     }
     held.extend_from_slice(buf.filled());
+    count.fetch_add(buf.filled().len() as u64, Ordering::Relaxed);
     Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        this.wrote(written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(cx, written)
     }
 
     fn poll_write_vectored(
@@ -394,9 +421,8 @@ impl AsyncWrite for Gate {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
-        this.wrote(written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.wrote(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -404,17 +430,37 @@ impl AsyncWrite for Gate {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_flush(cx) {
+            Poll::Pending => this.poll_stuck(cx),
+            flushed => flushed,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_shutdown(cx) {
+            Poll::Pending => this.poll_stuck(cx),
+            shut => shut,
+        }
     }
 }
 
 impl Gate {
-    fn wrote(&mut self, bytes: usize) {
-        self.moved = Instant::now();
-        self.activity.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            return self.poll_stuck(cx);
+        }
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.moved = Instant::now();
+            self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// A codec that cannot write may not read either: then only this sees that the client takes nothing.
+    fn poll_stuck<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        ready!(self.poll_quiet(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

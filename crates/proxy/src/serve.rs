@@ -1,10 +1,12 @@
 //! HTTP on one downstream connection: the codec, and the way of one request.
 
 mod answer;
+mod begun;
 mod cors;
 pub(crate) mod decide;
 mod forward;
 mod incoming;
+mod patience;
 mod redirect;
 mod response;
 mod retry;
@@ -27,6 +29,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{HttpLimits, TlsServer};
 use tokio::io::AsyncReadExt as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::conn::Understood;
 use crate::exchange::Connection;
@@ -42,10 +45,10 @@ use response::ResponseBody;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Time to tell HTTP/2 from HTTP/1 in clear text.
-const PREFACE_TIME: Duration = Duration::from_secs(10);
 /// A request without a byte in either direction for so long ends, unless its route says otherwise.
 const STALLED: Duration = Duration::from_secs(300);
+/// When the end has come, a connection without a request yet is given so long for one.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Resets by one client before an HTTP/2 connection is closed (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 50;
 /// Resets that one client provoked before an HTTP/2 connection is closed (CVE-2025-8671).
@@ -66,10 +69,6 @@ pub(crate) struct HttpConnection {
 /// Serves requests until the connection ends.
 pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io::Result<()> {
     let Understood { mut stream, connection, bind, mut http2, tls_rules, meter, closing } = understood;
-    if let Stream::Plain(plain) = stream {
-        let (plain, preface) = speaks_http2(plain).await?;
-        (stream, http2) = (Stream::Plain(plain), preface);
-    }
     let activity = Arc::new(Activity::default());
     let http = HttpConnection {
         worker,
@@ -82,6 +81,10 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     };
     let Some(server) = http.server() else { return Ok(()) };
     let limits = server.model.limits;
+    if let Stream::Plain(plain) = stream {
+        let (plain, preface) = speaks_http2(plain, limits.header_timeout).await?;
+        (stream, http2) = (Stream::Plain(plain), preface);
+    }
     let http = Rc::new(http);
     let times = Times { head: limits.header_timeout, idle: limits.idle_timeout, stalled: STALLED };
     let framing = (!http2).then(|| Framing::new(limits.header_bytes, server.model.allow_chunked_length));
@@ -95,7 +98,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         let mut connection = pin!(http2_codec(limits).serve_connection(gate, service));
         tokio::select! {
             served = connection.as_mut() => served,
-            () = closing.cancelled() => {
+            () = leave(&closing, &activity) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -105,7 +108,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         let mut connection = pin!(codec.serve_connection(gate, service).with_upgrades());
         tokio::select! {
             served = connection.as_mut() => served,
-            () = closing.cancelled() => {
+            () = leave(&closing, &activity) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -117,6 +120,15 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         tracing::debug!(peer = %http.facts.direct, %error, "HTTP connection ended early");
     }
     Ok(())
+}
+
+/// Ends when the connection shall take no more requests. One that has just been made has its first request on the way:
+/// closing it now would lose that.
+async fn leave(closing: &CancellationToken, activity: &Activity) {
+    closing.cancelled().await;
+    if activity.read.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
 }
 
 fn http1_codec(limits: HttpLimits, proper_case: bool) -> http1::Builder {
@@ -148,6 +160,7 @@ fn http2_codec(limits: HttpLimits) -> http2::Builder<LocalExecutor> {
 /// Reads until the bytes tell HTTP/2 with prior knowledge from HTTP/1.
 async fn speaks_http2(
     stream: Prefixed<tokio::net::TcpStream>,
+    limit: Duration,
 ) -> io::Result<(Prefixed<tokio::net::TcpStream>, bool)> {
     let (mut early, mut socket) = stream.into_parts();
     let telling = async {
@@ -164,7 +177,7 @@ async fn speaks_http2(
             }
         }
     };
-    let http2 = tokio::time::timeout(PREFACE_TIME, telling).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let http2 = tokio::time::timeout(limit, telling).await.map_err(|_| io::ErrorKind::TimedOut)??;
     Ok((Prefixed::new(early, socket), http2))
 }
 
@@ -200,7 +213,7 @@ async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Res
             )
         }
         Decision::Route(picked) => {
-            arrived.exchange.route = Some(Arc::clone(&picked.route.model.name));
+            arrived.exchange.taken_by(&picked.route.model);
             route(http, &server, picked, arrived).await
         }
     }

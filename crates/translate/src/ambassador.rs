@@ -71,7 +71,7 @@ pub(crate) fn translate(
         }
         rules.push((rule, taken));
     }
-    let groups = group::group(rules, findings);
+    let groups = group::group(&rules, findings);
     let routes = routes(&groups, &hosts, &settings, unauthorised, findings);
     let tcp = tcp::Reader {
         world,
@@ -93,13 +93,13 @@ pub(crate) fn translate(
 
 /// The routes of every Host, in the order in which they are tried.
 fn routes(
-    groups: &[Group<'_>],
+    groups: &[Group<'_, '_>],
     hosts: &[HostEntry<'_>],
     settings: &Settings<'_>,
     unauthorised: bool,
     findings: &mut Findings,
 ) -> Vec<Vec<Arc<Route>>> {
-    let mut own: Vec<(Rank, Arc<Route>)> = settings
+    let mut own: Vec<(Rank<'_>, Arc<Route>)> = settings
         .probes
         .iter()
         .map(|probe| (Rank::own(&probe.prefix), own_route(probe.name, &probe.prefix, probe.body)))
@@ -112,7 +112,7 @@ fn routes(
         of_hosts.iter_mut().for_each(|routes| routes.push(Arc::clone(route)));
     };
     for group in groups {
-        while let Some((_, route)) = own.next_if(|(rank, _)| *rank > group.rank) {
+        while let Some((_, route)) = own.next_if(|(rank, _)| rank > group.rank) {
             everywhere(&route, &mut of_hosts);
         }
         let Some(routes) = Routes::of(group, settings, unauthorised, findings) else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plenipo_resources::{Code, Object, Report, Set, Severity, State};
+use plenipo_resources::{Code, Object, ObjectId, Report, Set, Severity, State, Verdict};
 
 /// The report being written.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Findings {
     report: Report,
     /// Kinds of objects that are there and could not be read.
     unreadable: BTreeSet<Arc<str>>,
+    /// Objects that are accepted unless the report says otherwise.
+    accepted: Vec<ObjectId>,
 }
 
 impl Findings {
@@ -29,7 +31,7 @@ impl Findings {
                 None => report.add(problem.clone()),
             }
         }
-        Self { report, unreadable }
+        Self { report, unreadable, accepted: Vec::new() }
     }
 
     /// Was there an object of this kind that could not be read?
@@ -38,12 +40,16 @@ impl Findings {
     }
 
     pub(crate) fn into_report(self) -> Report {
-        self.report
+        let fine = || Verdict { state: State::Accepted, problems: Vec::new() };
+        let accepted = self.accepted.into_iter().map(|id| (id, fine()));
+        // Of two entries for one object the later one stays: the one with problems.
+        let verdicts = accepted.chain(self.report.verdicts).collect();
+        Report { verdicts, general: self.report.general }
     }
 
     /// The object is one we act on.
     pub(crate) fn accept(&mut self, object: &Object) {
-        self.report.verdict(&object.id);
+        self.accepted.push(object.id.clone());
     }
 
     /// The object is not for us, or nothing refers to it.

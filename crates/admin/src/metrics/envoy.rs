@@ -100,15 +100,17 @@ fn listeners(page: &mut Page, facts: &Facts<'_>) {
 /// Clusters of one Envoy name.
 #[derive(Default)]
 struct Group<'a> {
+    /// Of those that were used: with ten thousand clusters the zeros of the others would be most of the page.
     numbers: Vec<&'a ClusterNumbers>,
     endpoints: Vec<&'a EndpointHealth>,
 }
 
 fn clusters(page: &mut Page, measured: &Measurements) {
     let groups = groups(measured);
+    let used = || groups.iter().filter(|(_, group)| !group.numbers.is_empty());
     for (name, kind, help, read) in CLUSTER {
         let mut family = page.family(name, *kind, help);
-        for (cluster, group) in &groups {
+        for (cluster, group) in used() {
             let sum: u64 = group.numbers.iter().map(|numbers| read(numbers)).sum();
             family.sample(&[("envoy_cluster_name", cluster)], sum);
         }
@@ -116,7 +118,7 @@ fn clusters(page: &mut Page, measured: &Measurements) {
     by_status(page, &groups);
     let mut time =
         page.family("envoy_cluster_upstream_rq_time", Kind::Histogram, "Milliseconds of attempts.");
-    for (cluster, group) in &groups {
+    for (cluster, group) in used() {
         let histograms = group.numbers.iter().map(|numbers| &numbers.time);
         MILLISECONDS.write(&mut time, &[("envoy_cluster_name", cluster)], histograms);
     }
@@ -159,7 +161,9 @@ fn by_status(page: &mut Page, groups: &BTreeMap<&str, Group<'_>>) {
 
 fn groups(measured: &Measurements) -> BTreeMap<&str, Group<'_>> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
-    for (name, numbers) in &measured.clusters {
+    for (name, numbers) in
+        measured.clusters.iter().filter(|(_, numbers)| **numbers != ClusterNumbers::default())
+    {
         let shown = measured.stats_names.get(name).unwrap_or(name);
         groups.entry(shown).or_default().numbers.push(numbers);
     }

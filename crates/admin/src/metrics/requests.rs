@@ -51,7 +51,7 @@ fn listeners(page: &mut Page, facts: &Facts<'_>) {
 fn upstreams(page: &mut Page, facts: &Facts<'_>) {
     let help = "Time from sending a request upstream to the head of its response, for every attempt.";
     let mut duration = page.family("http_client_request_duration_seconds", Kind::Histogram, help);
-    for (name, numbers) in &facts.measured.clusters {
+    for (name, numbers) in facts.measured.clusters.iter().filter(|(_, numbers)| numbers.time.count() > 0) {
         SECONDS.write(&mut duration, &[("server_address", name)], [&numbers.time]);
     }
     let mut endpoints = page.family("plenipo_endpoints", Kind::Gauge, "Endpoints of a cluster by health.");

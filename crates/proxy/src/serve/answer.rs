@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use plenipo_model::{ErrorBody, ErrorResponse, Respond, Route, Template};
 
 use super::HttpConnection;
+use super::begun::Begun;
 use super::forward::keep_response;
 use super::incoming::Arrived;
 use super::response::{Finish, ResponseBody, grpc_status};
@@ -26,7 +27,7 @@ pub(super) fn failure(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Box<Exchange>,
+    mut exchange: Begun,
     failure: Failure,
 ) -> Response<ResponseBody> {
     let told = failure.told();
@@ -41,7 +42,7 @@ pub(super) fn failure(
     if !told.body.is_empty() {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
-    if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge) && exchange.version != Version::HTTP_2
+    if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge | Failure::Silent(_)) && exchange.version != Version::HTTP_2
     {
         // What follows on the connection may not be what it seems.
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -73,7 +74,7 @@ pub(super) fn redirect(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Box<Exchange>,
+    mut exchange: Begun,
     status: StatusCode,
     location: &str,
 ) -> Response<ResponseBody> {
@@ -97,7 +98,7 @@ pub(super) fn made_here(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Box<Exchange>,
+    mut exchange: Begun,
     headers: HeaderMap,
     details: &'static str,
 ) -> Response<ResponseBody> {
@@ -148,7 +149,7 @@ fn local(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
-    mut exchange: Box<Exchange>,
+    mut exchange: Begun,
     mut parts: response::Parts,
     mut body: Bytes,
 ) -> Response<ResponseBody> {
@@ -158,7 +159,7 @@ fn local(
         body = own;
     }
     complete(http, server, route, &mut exchange, &mut parts);
-    Response::from_parts(parts, ResponseBody::whole(body, Finish::new(http, server, route, exchange)))
+    Response::from_parts(parts, ResponseBody::whole(body, Finish::new(http, server, route, exchange.answered())))
 }
 
 /// The last steps of every response.

@@ -9,9 +9,9 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use plenipo_model::{Forward, HashKey, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
-use tokio::time::Instant;
 
 use super::incoming::{Arrived, keep};
+use super::patience::Patience;
 use super::response::{Finish, ResponseBody};
 use super::{HttpConnection, answer, cors, retry, upgrade};
 use crate::body::{Inbound, RequestBody};
@@ -55,6 +55,10 @@ impl Outgoing {
         match protocol {
             UpstreamProtocol::Http1 => {
                 *request.uri_mut() = Uri::from(self.path.clone());
+                // The codec takes a GET of unknown length for one without a body.
+                if self.body.is_some() && !headers.contains_key(header::CONTENT_LENGTH) {
+                    headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
             }
             UpstreamProtocol::Http2 => {
                 let mut parts = http::uri::Parts::default();
@@ -111,8 +115,9 @@ pub(super) async fn forward(
     {
         copy(&http, shadow, &outgoing);
     }
-    let deadline = target.timeout.map(|limit| Instant::now() + limit);
-    let tries = retry::Tries { http: &http, cluster: &cluster, rule, key, deadline };
+    let patience = Patience::new(target.timeout, target.idle_timeout, outgoing.body.as_ref());
+    http.activity.bear(target.idle_timeout);
+    let tries = retry::Tries { http: &http, cluster: &cluster, rule, key, patience: &patience };
     let result = tries.run(&mut outgoing, &mut exchange).await;
     if let Some(body) = &outgoing.body {
         exchange.bytes_received = body.borrow().bytes();
@@ -121,7 +126,11 @@ pub(super) async fn forward(
         Err(failure) => answer::failure(&http, server, Some(route), exchange, failure),
         Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             match on_upgrade {
-                Some(client) => upgrade::accept(&http, server, exchange, client, response, lease, admission),
+                Some(client) => {
+                    let finish = Finish::new(&http, server, Some(route), exchange.answered())
+                        .upstream(cluster, lease, admission, outgoing.body);
+                    upgrade::accept(&http, finish, target.idle_timeout, client, response)
+                }
                 // Nobody asked for it.
                 None => answer::failure(&http, server, Some(route), exchange, Failure::BadResponse),
             }
@@ -141,9 +150,9 @@ pub(super) async fn forward(
                 parts.headers.insert(SERVICE_TIME, HeaderValue::from(time.as_millis() as u64));
             }
             exchange.details = "via_upstream";
-            let finish = Finish::new(&http, server, Some(route), exchange)
+            let finish = Finish::new(&http, server, Some(route), exchange.answered())
                 .upstream(cluster, lease, admission, outgoing.body)
-                .until(deadline, target.idle_timeout);
+                .until(patience);
             answer::from_upstream(&http, server, route, parts, body, finish)
         }
     }
@@ -274,7 +283,7 @@ fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing) 
             let rule = plenipo_model::Balance::RoundRobin;
             let chosen =
                 crate::upstream::balance::choose(&endpoints, rule, &cluster.turn, None, |_| 0, &[])?.address;
-            let mut lease = cluster.lease(chosen, Default::default(), &http.facts).await.ok()?;
+            let mut lease = cluster.lease(chosen, Default::default(), &http.facts, false).await.ok()?;
             let response = lease.send(request).await.ok()?;
             drain(response, lease).await;
             Some(())

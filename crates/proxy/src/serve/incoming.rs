@@ -1,6 +1,7 @@
 //! A request as it came, made into the one that everything after this looks at.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -9,6 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use plenipo_model::AddressRules;
 
 use super::HttpConnection;
+use super::begun::Begun;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::request::{self, Client, Host, Peer, Refused};
@@ -19,7 +21,7 @@ pub(crate) const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x
 
 /// A request that may be looked at.
 pub(crate) struct Arrived {
-    pub(crate) exchange: Box<Exchange>,
+    pub(crate) exchange: Begun,
     /// Its head: canonical path, no hop-by-hop fields, forwarded headers as the next hop shall see them.
     pub(crate) parts: Parts,
     /// Its host, as routes compare it.
@@ -50,15 +52,14 @@ impl Arrived {
 /// Takes a request in, or tells why not.
 pub(super) fn arrive(
     http: &Rc<HttpConnection>,
-    server: &CompiledHttp,
+    server: &Arc<CompiledHttp>,
     request: Request<Incoming>,
-) -> Result<Box<Arrived>, (Box<Exchange>, Failure)> {
+) -> Result<Box<Arrived>, (Begun, Failure)> {
     let mut request = request;
     let upgrade = wanted_upgrade(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
-    let mut exchange = begin(http, &parts);
-    http.meter.requests_active.set(http.meter.requests_active.get() + 1);
+    let mut exchange = Begun::new(http, server, begin(http, &parts));
     let understood = understand(http, server, &mut parts, &mut exchange);
     // Envoy logs request headers as it has changed them (`x-forwarded-for` with the peer appended).
     if let Some(log) = &server.log {
@@ -122,6 +123,10 @@ fn understand(
     // What `authority` accepted is a header value.
     let host_field = HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?;
     let path = request::canonical_path(target, model.path)?;
+    // RFC 9112 §3.2.4.
+    if path == "*" && parts.method != Method::OPTIONS {
+        return Err(malformed("path_not_absolute"));
+    }
     if path != target || parts.uri.authority().is_some() {
         let path = PathAndQuery::try_from(path.as_ref()).map_err(|_| malformed("path_invalid"))?;
         parts.uri = path.into();

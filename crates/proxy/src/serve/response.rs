@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -16,12 +15,16 @@ use plenipo_model::Route;
 use tokio::time::{Instant, Sleep};
 
 use super::HttpConnection;
+use super::forward::keep_response;
 use super::incoming::keep;
+use super::patience::Patience;
 use crate::body::{BodyError, Inbound, allowed_trailers};
 use crate::exchange::Exchange;
+use crate::failure::Failure;
 use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
+use crate::tcp::Carried;
 use crate::upstream::pool::{Admission, Lease, LocalCluster};
 
 /// A response's body.
@@ -42,8 +45,9 @@ pub(crate) struct Finish {
     route: Option<Arc<Route>>,
     pub(super) exchange: Box<Exchange>,
     upstream: Option<UpstreamSide>,
-    deadline: Option<Instant>,
-    idle_timeout: Option<Duration>,
+    patience: Option<Patience>,
+    /// Last time that the upstream said something.
+    heard: Instant,
     /// Made only when the body makes us wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -93,8 +97,8 @@ impl Finish {
             route: route.map(Arc::clone),
             exchange,
             upstream: None,
-            deadline: None,
-            idle_timeout: None,
+            patience: None,
+            heard: Instant::now(),
             timer: None,
         }
     }
@@ -111,21 +115,38 @@ impl Finish {
         self
     }
 
-    pub(super) fn until(mut self, deadline: Option<Instant>, idle_timeout: Option<Duration>) -> Self {
-        (self.deadline, self.idle_timeout) = (deadline, idle_timeout);
+    pub(super) fn until(mut self, patience: Patience) -> Self {
+        self.patience = Some(patience);
         self
     }
 
+    /// This is the head of the answer.
+    pub(super) fn answers(&mut self, parts: &http::response::Parts) {
+        self.exchange.status = parts.status.as_u16();
+        self.exchange.details = "via_upstream";
+        keep_response(&self.server, &mut self.exchange, &parts.headers);
+    }
+
+    /// What was carried after an upgrade.
+    pub(super) fn carried(&mut self, carried: Carried) {
+        (self.exchange.bytes_received, self.exchange.bytes_sent) = (carried.up, carried.down);
+    }
+
     /// Has the body made us wait for too long?
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let quiet = self.idle_timeout.map(|limit| Instant::now() + limit);
-        let Some(end) = [self.deadline, quiet].into_iter().flatten().min() else { return Poll::Pending };
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx),
-            None => {
-                let timer = self.timer.insert(Box::pin(tokio::time::sleep_until(end)));
-                timer.as_mut().poll(cx)
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        loop {
+            let Some((end, failure)) = self.patience.as_ref().and_then(|patience| patience.end(Some(self.heard)))
+            else {
+                return Poll::Pending;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+            if timer.is_elapsed() {
+                if end <= Instant::now() {
+                    return Poll::Ready(failure);
+                }
+                timer.as_mut().reset(end);
             }
+            ready!(timer.as_mut().poll(cx));
         }
     }
 
@@ -136,7 +157,7 @@ impl Finish {
         }
     }
 
-    fn end(mut self: Box<Self>, complete: bool) {
+    pub(super) fn end(mut self: Box<Self>, complete: bool) {
         let duration = self.exchange.begun.elapsed();
         if !complete && self.exchange.flags.is_empty() {
             self.exchange.flags = "DC";
@@ -214,9 +235,10 @@ impl Body for ResponseBody {
         match polled {
             Poll::Pending => {
                 if let Some(finish) = &mut this.finish
-                    && finish.poll_late(cx).is_ready()
+                    && let Poll::Ready(failure) = finish.poll_late(cx)
                 {
-                    (finish.exchange.flags, finish.exchange.details) = ("UT", "response_timeout");
+                    let told = failure.told();
+                    (finish.exchange.flags, finish.exchange.details) = (told.flag, told.details);
                     if let Some(upstream) = &finish.upstream {
                         upstream.cluster.meter.timeouts.add(1);
                     }
@@ -265,12 +287,7 @@ impl Body for ResponseBody {
 impl ResponseBody {
     fn count(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         let Some(finish) = &mut self.finish else { return frame };
-        if let Some(limit) = finish.idle_timeout
-            && let Some(timer) = &mut finish.timer
-        {
-            let quiet = Instant::now() + limit;
-            timer.as_mut().reset(finish.deadline.map_or(quiet, |deadline| deadline.min(quiet)));
-        }
+        finish.heard = Instant::now();
         match frame.into_data() {
             Ok(data) => {
                 finish.exchange.bytes_sent += data.len() as u64;

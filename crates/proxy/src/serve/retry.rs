@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Response, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use plenipo_model::{Forward, RetryOn, RetryPolicy};
 use tokio::time::Instant;
 
 use super::HttpConnection;
 use super::forward::{Outgoing, drain};
+use super::patience::Patience;
+use crate::body::Break;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::snapshot::clusters::Upstream;
@@ -19,7 +21,9 @@ use crate::upstream::balance;
 use crate::upstream::pool::{Admission, Lease, LeaseError, LocalCluster, SendError};
 
 /// Idle connections that may turn out to be dead before a fresh one is made. They cost nothing but a look.
-const MAX_STALE: u32 = 16;
+const MAX_STALE: u32 = 4;
+/// An answer that nobody wants any more is read for so long, to keep its connection; then the connection is closed.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// First pause before another attempt, doubled each time, cut at ten times as much (Envoy's defaults), shortened by chance.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -30,8 +34,8 @@ pub(super) struct Tries<'a> {
     pub(super) rule: &'a Forward,
     /// The balancer's key.
     pub(super) key: Option<u64>,
-    /// End of the whole exchange.
-    pub(super) deadline: Option<Instant>,
+    /// For the whole exchange.
+    pub(super) patience: &'a Patience,
 }
 
 /// What came of one attempt.
@@ -44,8 +48,8 @@ enum Outcome {
     Failed(Failure),
     /// The upstream refused the stream before it worked on it.
     RefusedStream,
-    /// An idle connection was dead, and nothing was sent: not an attempt at all.
-    Stale,
+    /// An idle connection was dead: not an attempt at all. `sent` tells that this showed only after sending.
+    Stale { sent: bool },
 }
 
 impl Tries<'_> {
@@ -55,16 +59,13 @@ impl Tries<'_> {
         outgoing: &mut Outgoing,
         exchange: &mut Exchange,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let attempts = self.attempts(outgoing, exchange);
-        match self.deadline {
-            None => attempts.await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, attempts).await {
-                Ok(result) => result,
-                Err(_) => {
-                    self.cluster.meter.timeouts.add(1);
-                    Err(Failure::TimedOut)
-                }
-            },
+        tokio::select! {
+            biased;
+            result = self.attempts(outgoing, exchange) => result,
+            failure = self.patience.run_out() => {
+                self.cluster.meter.timeouts.add(1);
+                Err(failure)
+            }
         }
     }
 
@@ -81,12 +82,10 @@ impl Tries<'_> {
         let mut slots: Vec<Admission> = Vec::new();
         loop {
             let last = left == 0;
-            let outcome = self.attempt(outgoing, exchange, &mut tried, last && stale >= MAX_STALE).await;
-            if matches!(outcome, Outcome::Stale) {
-                stale += 1;
-                if stale > MAX_STALE {
-                    return Err(Failure::Reset);
-                }
+            let fresh = stale >= MAX_STALE;
+            let outcome = self.attempt(outgoing, exchange, &mut tried, fresh, last).await;
+            if let Outcome::Stale { sent } = outcome {
+                stale = if sent { MAX_STALE } else { stale + 1 };
                 continue;
             }
             let again = !last
@@ -97,7 +96,8 @@ impl Tries<'_> {
                 left -= 1;
                 self.cluster.meter.retries.add(1);
                 if let Outcome::Answered(response, lease) = outcome {
-                    self.http.worker.tasks.spawn_local(drain(response, lease));
+                    let drained = tokio::time::timeout(DRAIN_TIME, drain(response, lease));
+                    self.http.worker.tasks.spawn_local(drained);
                 }
                 self.pause(slots.len() as u32).await;
                 continue;
@@ -105,7 +105,7 @@ impl Tries<'_> {
             return match outcome {
                 Outcome::Answered(response, lease) => Ok((response, lease)),
                 Outcome::Failed(failure) => Err(failure),
-                Outcome::RefusedStream | Outcome::Stale => Err(Failure::Reset),
+                Outcome::RefusedStream | Outcome::Stale { .. } => Err(Failure::Reset),
             };
         }
     }
@@ -121,6 +121,7 @@ impl Tries<'_> {
         outgoing: &mut Outgoing,
         exchange: &mut Exchange,
         tried: &mut Vec<SocketAddr>,
+        fresh: bool,
         last: bool,
     ) -> Outcome {
         let upstream = Arc::clone(&self.cluster.upstream.borrow());
@@ -128,7 +129,7 @@ impl Tries<'_> {
             return Outcome::Failed(Failure::NoEndpoint);
         };
         exchange.upstream = Some(address);
-        let lease = self.cluster.lease(address, self.rule.priority, &self.http.facts).await;
+        let lease = self.cluster.lease(address, self.rule.priority, &self.http.facts, fresh).await;
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(LeaseError::Overflow) => return Outcome::Failed(Failure::Overflow),
@@ -140,9 +141,9 @@ impl Tries<'_> {
             }
         };
         exchange.upstream_local = lease.local;
-        let may_follow = self.rule.retry.is_some() || (lease.reused && repeatable(outgoing));
+        let may_follow = !last || (lease.reused && repeatable(outgoing));
         // The head is moved, not copied, when nothing can follow this attempt.
-        let headers = if may_follow && !last {
+        let headers = if may_follow {
             outgoing.headers.clone()
         } else {
             std::mem::take(&mut outgoing.headers)
@@ -150,17 +151,16 @@ impl Tries<'_> {
         let request = outgoing.request(upstream.model.protocol, headers);
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
-        let response = match per_try {
-            None => lease.send(request).await,
-            Some(limit) => match tokio::time::timeout(limit, lease.send(request)).await {
-                Ok(response) => response,
-                Err(_) => {
-                    tried.push(address);
-                    self.cluster.meter.timeouts.add(1);
-                    self.cluster.meter.answered(0, limit);
-                    return Outcome::Failed(Failure::AttemptTimedOut);
-                }
-            },
+        let patience = Patience::new(per_try, None, outgoing.body.as_ref());
+        let response = tokio::select! {
+            biased;
+            response = lease.send(request) => response,
+            _ = patience.run_out() => {
+                tried.push(address);
+                self.cluster.meter.timeouts.add(1);
+                self.cluster.meter.answered(0, sent.elapsed());
+                return Outcome::Failed(Failure::AttemptTimedOut);
+            }
         };
         let elapsed = sent.elapsed();
         exchange.upstream_time = Some(elapsed);
@@ -205,25 +205,30 @@ impl Tries<'_> {
             if body.exceeded() {
                 return Outcome::Failed(Failure::BodyTooLarge);
             }
-            if body.broken() {
-                return Outcome::Failed(Failure::ClientGone);
+            match body.broken() {
+                Some(Break::Gone) => return Outcome::Failed(Failure::ClientGone),
+                Some(Break::Malformed) => {
+                    let malformed = Failure::Request(StatusCode::BAD_REQUEST, "http1.codec_error");
+                    return Outcome::Failed(malformed);
+                }
+                None => {}
             }
         }
         if lease.reused {
             if let Some(unsent) = unsent {
                 // The head comes back as it went.
                 outgoing.headers = unsent.into_parts().0.headers;
-                return Outcome::Stale;
+                return Outcome::Stale { sent: false };
             }
-            let closed = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-            if closed && repeatable(outgoing) && !outgoing.headers.is_empty() {
-                return Outcome::Stale;
+            // However the connection ended (by FIN or by RST), it may have been closed before our request arrived.
+            if !error.is_parse() && reset(&error).is_none() && repeatable(outgoing) {
+                return Outcome::Stale { sent: true };
             }
         }
         tried.push(lease.address);
         exchange.upstream_failure = Some(error.to_string());
         self.cluster.meter.answered(0, elapsed);
-        if refused_stream(&error) {
+        if reset(&error) == Some(h2::Reason::REFUSED_STREAM) {
             Outcome::RefusedStream
         } else if error.is_parse() {
             Outcome::Failed(Failure::BadResponse)
@@ -245,15 +250,16 @@ fn ambiguous(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
-fn refused_stream(error: &hyper::Error) -> bool {
+/// Why the upstream reset the stream (and not the connection).
+fn reset(error: &hyper::Error) -> Option<h2::Reason> {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            return h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return h2.is_reset().then(|| h2.reason()).flatten();
         }
         source = cause.source();
     }
-    false
+    None
 }
 
 fn wants_another(policy: &RetryPolicy, outcome: &Outcome) -> bool {

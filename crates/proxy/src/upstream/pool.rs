@@ -5,7 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use crate::snapshot::clusters::Upstream;
 use crate::worker::LocalExecutor;
 
 /// Streams put on one HTTP/2 connection before another is opened.
-const STREAMS_PER_CONNECTION: u32 = 100;
+const STREAMS_PER_CONNECTION: usize = 100;
 
 /// A cluster, as one data thread knows it.
 pub(crate) struct LocalCluster {
@@ -64,10 +66,20 @@ struct Idle {
 
 struct Shared {
     sender: http2::SendRequest<RequestBody>,
-    streams: Cell<u32>,
+    streams: Cell<usize>,
+    /// So many streams at a time, the upstream says.
+    allowed: Rc<Cell<usize>>,
     born: Instant,
     idle_since: Cell<Instant>,
     local: Option<SocketAddr>,
+}
+
+impl Shared {
+    /// Would another stream begin at once? (The upstream says how many it works on.)
+    fn has_room(&self) -> bool {
+        let allowed = self.allowed.get().min(STREAMS_PER_CONNECTION);
+        self.streams.get() < allowed
+    }
 }
 
 /// A connection lent to one exchange.
@@ -155,20 +167,21 @@ impl LocalCluster {
         Rc::clone(self.endpoints.borrow_mut().entry(address).or_default())
     }
 
-    /// A connection to an endpoint: one at hand, or a new one.
+    /// A connection to an endpoint: one at hand (unless it has to be `fresh`), or a new one.
     pub(crate) async fn lease(
         self: &Rc<Self>,
         address: SocketAddr,
         priority: Priority,
         downstream: &Connection,
+        fresh: bool,
     ) -> Result<Lease, LeaseError> {
         let endpoint = self.endpoint(address);
         let upstream = Arc::clone(&self.upstream.borrow());
         // Connections that begin with the address of one client serve that client only.
-        let reusable = upstream.model.send_proxy.is_none();
+        let shareable = upstream.model.send_proxy.is_none();
         match upstream.model.protocol {
             UpstreamProtocol::Http1 => {
-                if let Some(idle) = reusable.then(|| endpoint.take_idle(&upstream)).flatten() {
+                if let Some(idle) = (shareable && !fresh).then(|| endpoint.take_idle(&upstream)).flatten() {
                     let connection = Lent::Http1 { sender: Some(idle.sender), born: idle.born };
                     return Ok(Lease::new(self, endpoint, address, idle.local, true, connection));
                 }
@@ -179,19 +192,28 @@ impl LocalCluster {
                 Ok(Lease::new(self, endpoint, address, local, false, connection))
             }
             UpstreamProtocol::Http2 => {
-                if let Some(shared) = endpoint.take_shared(&upstream) {
-                    let local = shared.local;
-                    return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
-                }
+                let at_hand = || (shareable && !fresh).then(|| endpoint.take_shared(&upstream)).flatten();
+                let mut shared = at_hand();
                 let connecting = Rc::clone(&endpoint);
-                let _one_at_a_time = connecting.connecting.lock().await;
-                if let Some(shared) = endpoint.take_shared(&upstream) {
+                let mut one_at_a_time = None;
+                if shared.is_none() && shareable {
+                    // Those behind a connection that nobody accepts wait for it once, not one after the other.
+                    let limit = upstream.model.connect_timeout;
+                    let turn = tokio::time::timeout(limit, connecting.connecting.lock()).await;
+                    let turn = turn.map_err(|_| LeaseError::Connect(ConnectError::TimedOut(limit)))?;
+                    one_at_a_time = Some(turn);
+                    shared = at_hand();
+                }
+                if let Some(shared) = shared {
                     let local = shared.local;
                     return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
                 }
                 let connected = self.open(&upstream, address, priority, downstream).await?;
                 let shared = self.start_http2(connected).await?;
-                endpoint.shared.borrow_mut().push(Rc::clone(&shared));
+                if shareable {
+                    endpoint.shared.borrow_mut().push(Rc::clone(&shared));
+                }
+                drop(one_at_a_time);
                 let local = shared.local;
                 Ok(Lease::new(self, endpoint, address, local, false, Lent::Http2(shared)))
             }
@@ -246,7 +268,7 @@ impl LocalCluster {
 
     async fn start_http2(self: &Rc<Self>, connected: Connected) -> Result<Rc<Shared>, LeaseError> {
         let local = connected.local;
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
+        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
@@ -255,12 +277,23 @@ impl LocalCluster {
             .map_err(LeaseError::Handshake)?;
         let cluster = Rc::clone(self);
         cluster.connection_opened();
+        let allowed = Rc::new(Cell::new(STREAMS_PER_CONNECTION));
+        let told = Rc::clone(&allowed);
         tokio::task::spawn_local(async move {
-            let _ = connection.await;
+            let served = poll_fn(|cx| {
+                let polled = Pin::new(&mut connection).poll(cx);
+                if polled.is_pending() {
+                    told.set(connection.current_max_send_streams());
+                }
+                polled
+            });
+            // As with HTTP/1.
+            let _ = served.await;
             cluster.connection_closed();
         });
         let now = Instant::now();
-        Ok(Rc::new(Shared { sender, streams: Cell::new(0), born: now, idle_since: Cell::new(now), local }))
+        let idle_since = Cell::new(now);
+        Ok(Rc::new(Shared { sender, streams: Cell::new(0), allowed, born: now, idle_since, local }))
     }
 
     pub(crate) fn connection_opened(&self) {
@@ -317,7 +350,7 @@ impl LocalEndpoint {
         let lifetime = upstream.model.max_connection_lifetime;
         shared.retain(|shared| !shared.sender.is_closed());
         let young = |shared: &Shared| lifetime.is_none_or(|limit| shared.born.elapsed() < limit);
-        shared.iter().find(|shared| shared.streams.get() < STREAMS_PER_CONNECTION && young(shared)).cloned()
+        shared.iter().find(|shared| shared.has_room() && young(shared)).cloned()
     }
 }
 

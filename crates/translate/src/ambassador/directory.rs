@@ -11,6 +11,7 @@ use plenipo_resources::{Set, View};
 #[derive(Debug)]
 pub(crate) struct Directory<'a> {
     set: &'a Set,
+    services: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
 }
 
@@ -33,15 +34,16 @@ impl<'a> Directory<'a> {
                 slices.entry((&*object.id.namespace, slice.service.as_str())).or_default().push(&**slice);
             }
         }
-        Self { set, slices }
+        let services = set.of_kind("Service").iter().filter_map(|object| match &object.view {
+            View::Service(service) => Some(((&*object.id.namespace, &*object.id.name), &**service)),
+            _ => None,
+        });
+        Self { set, services: services.collect(), slices }
     }
 
     /// The Service of that name.
     pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
-        match &self.set.get("Service", namespace, name)?.view {
-            View::Service(service) => Some(service),
-            _ => None,
-        }
+        self.services.get(&(namespace, name)).copied()
     }
 
     /// Are there endpoints under that name, in either form?

@@ -11,7 +11,7 @@ use plenipo_resources::Object;
 use plenipo_resources::ambassador::{Host, Selector};
 
 use super::module::Settings;
-use super::ours::{Of, Ours};
+use super::ours::{Of, Ours, source_of};
 use super::tls::{Contexts, Secrets};
 use crate::findings::Findings;
 use crate::options::Options;
@@ -98,7 +98,7 @@ fn read_one<'a>(host: Of<'a, Host>, reader: &mut tls::Reader<'_, 'a>) -> Option<
             HostTls::Broken(reason)
         }
     };
-    let source = Source::new(host.object.id.to_string());
+    let source = source_of(host.object);
     Some(HostEntry { object: Some(host.object), source, pattern, selector, insecure, tls })
 }
 

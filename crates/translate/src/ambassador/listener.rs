@@ -13,7 +13,7 @@ use plenipo_resources::ambassador::Listener;
 
 use super::hosts::{HostEntry, Labels, fit, fit_loosely, labels_of};
 use super::module::network;
-use super::ours::{Of, Ours};
+use super::ours::{Of, Ours, source_of};
 use super::tcp::TcpGroup;
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
@@ -115,7 +115,7 @@ fn read_one<'a>(
     Ok(Terms {
         object: Some(object),
         name: format!("{}/{}", object.id.namespace, object.id.name),
-        source: Source::new(object.id.to_string()),
+        source: source_of(object),
         bind: SocketAddr::new(address, port),
         stack,
         proxy_protocol: proxy_protocol(listener, stack, findings),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use plenipo_model::{Redirect, RedirectPath, Source, Target};
 use plenipo_resources::ambassador::Mapping;
 
-use super::ours::Of;
+use super::ours::{Of, source_of};
 use super::policy::{Millis, millis};
 use super::tls::Secrets;
 use super::upstream::{Upstream, Upstreams, Wanted, World};
@@ -66,7 +66,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn rule(&mut self, mapping: Of<'a, Mapping>) -> Result<Rule<'a>, Flaw> {
-        let source = Source::new(mapping.object.id.to_string());
+        let source = source_of(mapping.object);
         let matching = Matching::read(mapping, self.patterns, self.findings)?;
         let rank = Rank::of(mapping.spec, &matching);
         let policies = Policies::read(
@@ -187,10 +187,10 @@ fn host_rewrite(
         }
         return HostRewrite::To(host.to_owned());
     }
-    match (auto, &upstream.dns_name) {
+    match (auto, upstream.dns_name()) {
         (false, _) => HostRewrite::Keep,
         // The name is known here, also where the address is taken from endpoints or from --resolve.
-        (true, Some(name)) => HostRewrite::To(name.clone()),
+        (true, Some(name)) => HostRewrite::To(name.to_owned()),
         (true, None) => {
             let message =
                 "the upstream is found by its endpoints and has no DNS name, the host is kept".to_owned();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use self::fields::Fields;
-use super::ours::{Of, Ours};
+use super::ours::{Of, Ours, source_of};
 use super::policy::{self, Balancing};
 use super::tls::LegacyTls;
 use crate::findings::Findings;
@@ -88,7 +88,7 @@ impl<'a> Settings<'a> {
         let mut settings = Self::defaults();
         settings.tls = legacy_tls(ours, module, findings);
         let Some(module) = module else { return settings };
-        settings.server.source = Source::new(module.object.id.to_string());
+        settings.server.source = source_of(module.object);
         let Some(mut fields) = Fields::of(module.object, &module.spec.config, findings) else {
             return settings;
         };

@@ -1,5 +1,6 @@
 //! Which objects are for this gateway, in the order in which they are loaded.
 
+use plenipo_model::Source;
 use plenipo_resources::ambassador::{
     AmbassadorId, AuthService, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsContext,
 };
@@ -136,9 +137,12 @@ fn inactive(object: &Object, findings: &mut Findings) {
     );
 }
 
+/// `Mapping default/quote`. (There are ten thousand of them, and a formatter takes its time.)
+pub(crate) fn source_of(object: &Object) -> Source {
+    let id = &object.id;
+    Source::new([&*id.kind, " ", &*id.namespace, "/", &*id.name].concat())
+}
+
 fn by_load_order<T>(list: &mut [Of<'_, T>]) {
-    fn key<'b>(object: &'b Object) -> impl Iterator<Item = u8> + 'b {
-        object.id.name.bytes().chain([b'.']).chain(object.id.namespace.bytes())
-    }
-    list.sort_by(|a, b| key(a.object).cmp(key(b.object)).then_with(|| a.object.id.cmp(&b.object.id)));
+    list.sort_by_cached_key(|one| [&*one.object.id.name, ".", &*one.object.id.namespace].concat());
 }

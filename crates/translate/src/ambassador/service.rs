@@ -23,7 +23,7 @@ pub(crate) struct ServiceAddress {
 /// When there is no host in it.
 pub(crate) fn parse(text: &str, field: &str, flaws: &mut Vec<Flaw>) -> Result<ServiceAddress, Flaw> {
     let text = text.trim();
-    let (tls, rest) = match text.split_once("://") {
+    let (tls, rest) = match scheme(text) {
         None => (None, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
@@ -42,7 +42,7 @@ pub(crate) fn parse(text: &str, field: &str, flaws: &mut Vec<Flaw>) -> Result<Se
     });
     let (host, port) = split_port(authority);
     let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
-    let ip: Option<IpAddr> = host.parse().ok();
+    let ip: Option<IpAddr> = if may_be_address(host) { host.parse().ok() } else { None };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if host.is_empty() || (ip.is_none() && !host.chars().all(plain)) {
         let message = format!("'{text}' names no host");
@@ -62,6 +62,17 @@ pub(crate) fn parse(text: &str, field: &str, flaws: &mut Vec<Flaw>) -> Result<Se
         }
     });
     Ok(ServiceAddress { tls, host: host.to_ascii_lowercase(), ip, port })
+}
+
+/// Splits `scheme://` off.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let colon = text.find(':')?;
+    Some((&text[..colon], text[colon..].strip_prefix("://")?))
+}
+
+/// Most hosts are names, and a look at the first character tells.
+fn may_be_address(host: &str) -> bool {
+    host.starts_with(|c: char| c.is_ascii_digit()) || host.contains(':')
 }
 
 /// Splits a port off, leaving bare IPv6 addresses alone.

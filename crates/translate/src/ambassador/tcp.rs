@@ -5,16 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plenipo_model::{
-    Accepts, Chain, ChainTls, HostPattern, SendProxyProtocol, Serve, Source, TcpRoute, TcpTarget,
-};
+use plenipo_model::{Accepts, Chain, ChainTls, HostPattern, SendProxyProtocol, Serve, TcpRoute, TcpTarget};
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::TcpMapping;
 use serde_json::Value;
 
 use super::group::shares;
 use super::hosts::{HostEntry, HostTls, certificate_for};
-use super::ours::{Of, Ours};
+use super::ours::{Of, Ours, source_of};
 use super::policy;
 use super::tls::Secrets;
 use super::upstream::{Upstreams, Wanted, World};
@@ -182,7 +180,7 @@ impl<'a> Reader<'_, 'a> {
         let shares = shares(&written);
         let mut targets = Vec::new();
         for (member, weight) in members.iter().zip(&shares.weights) {
-            let source = Source::new(member.mapping.object.id.to_string());
+            let source = source_of(member.mapping.object);
             targets.push(TcpTarget { source, weight: *weight, cluster: Arc::clone(&member.cluster) });
             if member.idle_timeout != first.idle_timeout {
                 let message = format!("{} has another idle timeout, which is used", object.id);
@@ -206,7 +204,7 @@ impl<'a> Reader<'_, 'a> {
         };
         let route = TcpRoute {
             name,
-            source: Source::new(object.id.to_string()),
+            source: source_of(object),
             targets,
             idle_timeout: first.idle_timeout,
             access_log: self.world.settings.server.access_log.clone(),

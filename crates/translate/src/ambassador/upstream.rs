@@ -52,10 +52,17 @@ pub(crate) struct Wanted<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     pub(crate) cluster: Arc<str>,
-    /// `host:port`, as a mesh would name it.
-    pub(crate) authority: String,
+    pub(crate) address: ServiceAddress,
+    pub(crate) port: u16,
+    /// Found by its name, not by its endpoints.
+    by_name: bool,
+}
+
+impl Upstream {
     /// The name that `auto_host_rewrite` means; none where endpoints are used, which have none.
-    pub(crate) dns_name: Option<String>,
+    pub(crate) fn dns_name(&self) -> Option<&str> {
+        (self.by_name && self.address.ip.is_none()).then_some(&*self.address.host)
+    }
 }
 
 /// All clusters, and what is needed to make one.
@@ -64,7 +71,7 @@ pub(crate) struct Upstreams<'a> {
     directory: Directory<'a>,
     options: &'a Options,
     resolvers: HashMap<&'a str, Finds>,
-    built: BTreeMap<Arc<str>, Arc<Cluster>>,
+    built: HashMap<Arc<str>, Arc<Cluster>>,
 }
 
 /// How a resolver finds endpoints.
@@ -92,11 +99,11 @@ impl<'a> Upstreams<'a> {
             };
             resolvers.insert(&resolver.object.id.name, finds);
         }
-        Self { directory, options, resolvers, built: BTreeMap::new() }
+        Self { directory, options, resolvers, built: HashMap::new() }
     }
 
     pub(crate) fn into_clusters(self) -> BTreeMap<Arc<str>, Arc<Cluster>> {
-        self.built
+        self.built.into_iter().collect()
     }
 
     /// Forgets the clusters that nothing names.
@@ -139,13 +146,15 @@ impl<'a> Upstreams<'a> {
         let balance = balance.unwrap_or(Balance::RoundRobin);
         let tls = origination(wanted, &address, world, secrets, findings)?;
         let name = name::of(wanted, &address, port, encrypted, finds == Finds::ByEndpoints, &times, balance);
-        let dns_name = (finds == Finds::ByName && address.ip.is_none()).then(|| address.host.clone());
-        let authority = address.with_port(port);
+        let by_name = finds == Finds::ByName;
         if let Some((known, _)) = self.built.get_key_value(name.as_str()) {
-            return Ok(Upstream { cluster: Arc::clone(known), authority, dns_name });
+            return Ok(Upstream { cluster: Arc::clone(known), address, port, by_name });
         }
         let endpoints = self.endpoints(wanted, &address, port, finds, findings);
         let cluster = Cluster {
+            name: name.as_str().into(),
+            source: self.source(&address),
+            endpoints,
             balance,
             protocol: if wanted.http2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
             tls,
@@ -157,11 +166,10 @@ impl<'a> Upstreams<'a> {
             limits: wanted.limits.unwrap_or_default(),
             health_checks: wanted.health_checks.clone(),
             stats_name: name::of_stats(wanted, &address, world.settings).into(),
-            ..Cluster::new(&name, self.source(&address), endpoints)
         };
         let name = Arc::clone(&cluster.name);
         self.built.insert(Arc::clone(&name), Arc::new(cluster));
-        Ok(Upstream { cluster: name, authority, dns_name })
+        Ok(Upstream { cluster: name, address, port, by_name })
     }
 
     /// A cluster outlives the Mappings that share it, so it is named after the Service, not after one of them.
@@ -202,8 +210,12 @@ impl<'a> Upstreams<'a> {
             return Endpoints::addresses([SocketAddr::new(ip, port)]);
         }
         let place = address.in_kubernetes(&self.options.namespace);
-        let found =
-            place.map(|(name, namespace)| self.directory.endpoints(namespace, name, port, wanted.family));
+        let lookup = || {
+            let (name, namespace) = place?;
+            Some(self.directory.endpoints(namespace, name, port, wanted.family))
+        };
+        let by_endpoints = self.options.force_directory_endpoints || finds == Finds::ByEndpoints;
+        let found = if by_endpoints { lookup() } else { None };
         if let (true, Some(Lookup::Found(endpoints))) = (self.options.force_directory_endpoints, &found)
             && !endpoints.is_empty()
         {

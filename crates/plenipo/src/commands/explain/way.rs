@@ -235,7 +235,7 @@ impl Way {
                 self.step("answer", format!("{} to somewhere else", redirect.status.as_u16()));
             }
             Action::Respond(respond) => {
-                self.step("answer", format!("{}, made here", respond.status.as_u16()))
+                self.step("answer", format!("{}, made here", respond.status.as_u16()));
             }
         }
     }

@@ -44,7 +44,7 @@ impl Routes {
         };
         let matching = &first.matching;
         let id = &first.mapping.object.id;
-        let name = format!("{}/{}", id.namespace, id.name);
+        let name = [&*id.namespace, "/", &*id.name].concat();
         let mut route = Route::new(&name, first.source.clone(), matching.path.clone(), action);
         route.matches.method.clone_from(&matching.method);
         route.matches.headers.clone_from(&matching.headers);
@@ -89,7 +89,7 @@ pub(crate) fn own_route(name: &str, prefix: &str, body: &str) -> Arc<Route> {
 /// The last member in load order that says something decides for all: Emissary lays the members' settings over each
 /// other in that order.
 fn last<'r, 'a, T>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> Option<&'r T>) -> Option<&'r T> {
-    group.members.iter().rev().find_map(of)
+    group.members.iter().rev().find_map(|rule| of(rule))
 }
 
 /// Everything the members add; of one header added twice, the last one's.

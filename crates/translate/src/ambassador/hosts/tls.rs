@@ -8,7 +8,7 @@ use plenipo_resources::ambassador::{Host, TlsConfig, TlsContext};
 use serde_json::Value;
 
 use super::super::module::Settings;
-use super::super::ours::Of;
+use super::super::ours::{Of, source_of};
 use super::super::tls::{Contexts, LegacyTls, SecretName, Secrets, Terms, terminate};
 use super::HostTls;
 use crate::findings::{Findings, Flaw};
@@ -61,7 +61,7 @@ impl<'a> Reader<'_, 'a> {
         };
         let certificate = self.certificate(own, terms.as_ref(), linked)?;
         covers(host.object, pattern, &certificate, self.findings);
-        let source = Source::new(host.object.id.to_string());
+        let source = source_of(host.object);
         let mut server = terminate(&source, vec![certificate], terms.as_ref(), self.secrets, self.findings)
             .map_err(|flaw| located(flaw, terms.as_ref(), host.object))?;
         if server.client_auth == ClientAuth::None {
@@ -232,7 +232,7 @@ pub(crate) fn certificate_for(
     let certificate = secrets
         .certificate(&name, findings)
         .map_err(|reason| Flaw::new("bad-tls-secret", "spec.host", reason, REPAIR))?;
-    let source = Source::new(context.object.id.to_string());
+    let source = source_of(context.object);
     terminate(&source, vec![certificate], Some(&terms), secrets, findings)
 }
 
@@ -314,7 +314,7 @@ pub(super) fn of_module(
 ) -> Option<HostTls> {
     let legacy = settings.tls?;
     let name = legacy.server(settings.tls_secret_namespacing)?;
-    let source = Source::new(legacy.object.id.to_string());
+    let source = source_of(legacy.object);
     let client = legacy.client();
     let terms = client.as_ref().map(|tls| legacy_terms(legacy, tls));
     let made = secrets

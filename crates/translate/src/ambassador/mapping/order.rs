@@ -100,7 +100,7 @@ impl Tally {
 
     fn add_text(&mut self, name: &str, value: &str, regex: bool) {
         self.length += name.len() + value.chars().count() + usize::from(regex);
-        self.texts.push(format!("{name}-{value}"));
+        self.texts.push([name, "-", value].concat());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plenipo_model::{Roots, Source, TlsClient, TlsVersion, Verify};
 use plenipo_resources::ambassador::TlsContext;
 
-use super::super::ours::Of;
+use super::super::ours::{Of, source_of};
 use super::secrets::flaw;
 use super::{SecretName, Secrets, Terms, alpn, ciphers, unsupported, versions};
 use crate::findings::{Findings, Flaw};
@@ -70,7 +70,7 @@ pub(crate) fn origination(
         Some(roots) => Verify::Chain { roots, names: names.unwrap_or_default() },
     };
     Ok(TlsClient {
-        source: Source::new(context.object.id.to_string()),
+        source: source_of(context.object),
         server_name,
         verify,
         certificate,

@@ -112,5 +112,5 @@ pub(super) fn of_stats(wanted: &Wanted<'_>, address: &ServiceAddress, settings: 
             None => address.host.clone(),
         },
     };
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+    name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '_' }).collect()
 }

@@ -1,0 +1,62 @@
+//! How long an exchange may take, and how long it may be silent.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::body::Inbound;
+use crate::failure::Failure;
+
+/// The limits of one exchange, or of one attempt.
+pub(super) struct Patience {
+    begun: Instant,
+    /// From the last byte of the request on: who is slow to send one is not to be told that the upstream was slow to
+    /// answer it (as Envoy counts a route's timeout).
+    timeout: Option<Duration>,
+    /// Without a byte in either direction.
+    idle: Option<Duration>,
+    request: Option<Rc<RefCell<Inbound>>>,
+}
+
+impl Patience {
+    /// Begins now, with a request whose body (if it has one) is `request`.
+    pub(super) fn new(
+        timeout: Option<Duration>,
+        idle: Option<Duration>,
+        request: Option<&Rc<RefCell<Inbound>>>,
+    ) -> Self {
+        Self { begun: Instant::now(), timeout, idle, request: request.cloned() }
+    }
+
+    /// When it will be at an end, as things stand now, and why; later looks may find a later moment, never an earlier
+    /// one. `heard` is the last time that the upstream said something.
+    pub(super) fn end(&self, heard: Option<Instant>) -> Option<(Instant, Failure)> {
+        let (complete, moved) = match &self.request {
+            None => (true, self.begun),
+            Some(request) => {
+                let request = request.borrow();
+                (request.ended(), request.moved())
+            }
+        };
+        let sent = if complete { moved.max(self.begun) } else { Instant::now() };
+        let whole = self.timeout.map(|limit| (sent + limit, Failure::TimedOut));
+        let status = if complete { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::REQUEST_TIMEOUT };
+        let moved = heard.map_or(moved, |heard| moved.max(heard)).max(self.begun);
+        let silent = self.idle.map(|limit| (moved + limit, Failure::Silent(status)));
+        [whole, silent].into_iter().flatten().min_by_key(|(end, _)| *end)
+    }
+
+    /// Waits until it is at an end, the upstream saying nothing.
+    pub(super) async fn run_out(&self) -> Failure {
+        loop {
+            let Some((end, failure)) = self.end(None) else { return std::future::pending().await };
+            if end <= Instant::now() {
+                return failure;
+            }
+            tokio::time::sleep_until(end).await;
+        }
+    }
+}
