@@ -59,7 +59,8 @@ async fn client(
         while !stop.load(Ordering::Relaxed) {
             let request = Request::get(path).body(String::new())?;
             let count = answered.load(Ordering::Relaxed);
-            let response = connection.send(request).await.with_context(|| format!("after {count} requests"))?;
+            let response =
+                connection.send(request).await.with_context(|| format!("after {count} requests"))?;
             ensure!(response.status == 200, "{} for {path}", response.status);
             answered.fetch_add(1, Ordering::Relaxed);
             if response.header("connection") == "close" {
@@ -89,7 +90,8 @@ async fn ten_thousand_mappings_change_and_no_request_is_lost() -> Result<()> {
         write_mapping(directory, number, &format!("/m-{number}/"))?;
     }
     let address = gateway.address(8080);
-    let get = async |path: String| Http::one(address).get(&path).await.map(|answer| answer.status.as_u16()).ok();
+    let get =
+        async |path: String| Http::one(address).get(&path).await.map(|answer| answer.status.as_u16()).ok();
     let last = format!("/m-{}/", MAPPINGS - 1);
     eventually("all Mappings", || async { get(last.clone()).await == Some(200) }).await;
 
@@ -110,7 +112,10 @@ async fn ten_thousand_mappings_change_and_no_request_is_lost() -> Result<()> {
     let answered = traffic.end().await?;
     times.sort_unstable();
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    println!("{} changes among {MAPPINGS}: live after {median:?} (median), {worst:?} (worst); {answered} requests, none lost", times.len());
+    println!(
+        "{} changes among {MAPPINGS}: live after {median:?} (median), {worst:?} (worst); {answered} requests, none lost",
+        times.len()
+    );
     assert!(answered > 1000 && times.len() > 20, "{answered} requests, {} changes", times.len());
     Ok(())
 }

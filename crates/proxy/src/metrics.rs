@@ -5,12 +5,13 @@
 //! names, Envoy's, …) is a projection of the same numbers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::Source;
+use rustc_hash::FxHashMap;
 
 /// Upper bounds of the histogram, in microseconds: the union of what every exposition needs, so that each can be made
 /// from one histogram exactly.
@@ -186,7 +187,7 @@ pub struct RequestLabels {
 
 /// A thread's request histogram.
 #[derive(Debug, Default)]
-pub(crate) struct RequestMeter(RefCell<HashMap<RequestLabels, Histogram>>);
+pub(crate) struct RequestMeter(RefCell<FxHashMap<RequestLabels, Histogram>>);
 
 impl RequestMeter {
     pub(crate) fn finished(&self, mut labels: RequestLabels, time: Duration) {

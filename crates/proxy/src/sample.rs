@@ -22,6 +22,7 @@ pub(crate) fn connection() -> Connection {
         id: 42,
         direct: address("10.0.0.9:4000"),
         peer: address("203.0.113.7:51000"),
+        peer_text: Connection::text(address("203.0.113.7:51000").ip()),
         local: address("192.0.2.1:8443"),
         declared_port: 443,
         tls: None,

@@ -279,13 +279,13 @@ struct InFlight {
 
 impl InFlight {
     fn begin(http: &HttpConnection) -> Self {
-        http.activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        http.activity.begin();
         Self { activity: Arc::clone(&http.activity) }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.activity.end();
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod clusters;
 pub mod hosts;
+mod kept;
 mod logs;
 pub mod routes;
 pub(crate) mod tls;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::HeaderName;
 use plenipo_model::{Accepts, ChainTls, Edge, HostPattern, HttpServer, Listener, Serve, Source, TcpRoute};
 
 use clusters::Upstream;
@@ -80,6 +82,8 @@ pub struct CompiledHttp {
     /// Those of them that this chain serves.
     own: HashSet<HostPattern>,
     pub(crate) log: Option<Arc<Log>>,
+    /// Request headers that are read when the request is over.
+    pub(crate) kept_request: Vec<HeaderName>,
 }
 
 /// A relay behind a chain.
@@ -240,7 +244,8 @@ impl Build<'_> {
             }));
         let own = server.hosts.iter().map(|host| host.host.without_port()).collect();
         let log = self.log(server.access_log.as_ref());
-        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log })
+        let kept_request = kept::request_headers(server, log.as_deref());
+        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log, kept_request })
     }
 
     fn tcp(&mut self, route: &Arc<TcpRoute>) -> Arc<CompiledTcp> {

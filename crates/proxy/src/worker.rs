@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,11 +46,11 @@ pub(crate) enum Order {
 /// A data thread's state.
 pub(crate) struct Worker {
     snapshot: RefCell<LocalSnapshot>,
-    clusters: RefCell<HashMap<u64, Rc<LocalCluster>>>,
+    clusters: RefCell<FxHashMap<u64, Rc<LocalCluster>>>,
     listeners: RefCell<HashMap<SocketAddr, LocalListener>>,
-    meters: RefCell<HashMap<Arc<str>, Rc<ListenerMeter>>>,
+    meters: RefCell<FxHashMap<Arc<str>, Rc<ListenerMeter>>>,
     pub(crate) requests: RequestMeter,
-    logs: RefCell<HashMap<usize, LogLines>>,
+    logs: RefCell<FxHashMap<usize, LogLines>>,
     /// Responses ask clients to go elsewhere.
     lame: Cell<bool>,
     /// Connections end as soon as nothing is under way on them.

@@ -14,6 +14,7 @@ mod tls;
 mod upstream;
 
 use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use plenipo_model::{Action, Edge, Listener, Route, Serve};
@@ -25,7 +26,7 @@ use self::directory::Directory;
 use self::group::{Group, Routes, own_route};
 use self::hosts::{Association, HostEntry};
 use self::listener::Serving;
-use self::mapping::Rank;
+use self::mapping::{Policies, Rank};
 use self::module::Settings;
 use self::ours::Ours;
 use self::tls::{Contexts, Secrets};
@@ -54,14 +55,10 @@ pub(crate) fn translate(
 
     let mut association = Association::new(&hosts, options.disable_strict_label_selectors);
     let mut rules = Vec::with_capacity(ours.mappings.len());
-    let mut reader = mapping::Reader {
-        world,
-        options,
-        upstreams: &mut upstreams,
-        secrets: &mut secrets,
-        patterns,
-        findings,
-    };
+    let plain = Rc::new(Policies::plain(&settings));
+    let (up, keys) = (&mut upstreams, &mut secrets);
+    let mut reader =
+        mapping::Reader { world, options, upstreams: up, secrets: keys, patterns, findings, plain };
     for mapping in &ours.mappings {
         let Some(rule) = reader.read(*mapping) else { continue };
         let taken = association.hosts(rule.matching.host.as_ref(), &mapping.object.meta.labels);
@@ -172,18 +169,20 @@ fn unused_contexts(ours: &Ours<'_>, contexts: &Contexts<'_>, findings: &mut Find
     }
 }
 
-fn used_clusters(listeners: &[Listener]) -> HashSet<Arc<str>> {
+/// The clusters that something served names, by the address of their (shared) name.
+fn used_clusters(listeners: &[Listener]) -> HashSet<usize> {
+    let address = |name: &Arc<str>| Arc::as_ptr(name).addr();
     let mut used = HashSet::new();
     let mut seen: HashSet<*const Route> = HashSet::new();
     for chain in listeners.iter().flat_map(|listener| &listener.chains) {
         match &chain.serve {
-            Serve::Tcp(route) => used.extend(route.targets.iter().map(|target| Arc::clone(&target.cluster))),
+            Serve::Tcp(route) => used.extend(route.targets.iter().map(|target| address(&target.cluster))),
             Serve::Http(server) => {
                 for route in server.hosts.iter().flat_map(|host| &host.routes) {
                     let Action::Forward(forward) = &route.action else { continue };
                     if seen.insert(Arc::as_ptr(route)) {
-                        used.extend(forward.targets.iter().map(|target| Arc::clone(&target.cluster)));
-                        used.extend(forward.mirror.iter().map(|mirror| Arc::clone(&mirror.cluster)));
+                        used.extend(forward.targets.iter().map(|target| address(&target.cluster)));
+                        used.extend(forward.mirror.iter().map(|mirror| address(&mirror.cluster)));
                     }
                 }
             }

@@ -1,11 +1,10 @@
 //! `%START_TIME(…)%`: UTC, in strftime's letters plus Envoy's for fractions of a second.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
-
-const DEFAULT: &str = "%Y-%m-%dT%H:%M:%S.%3fZ";
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -24,11 +23,42 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
+thread_local! {
+    /// The second formatted last by this thread, and its text: most lines of a busy log begin with the same second.
+    static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
+/// The default form, `2020-01-31T12:00:00.000Z`.
+fn default_form(at: OffsetDateTime) -> String {
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != at.unix_timestamp() {
+            *second = at.unix_timestamp();
+            *text = written(at, "%Y-%m-%dT%H:%M:%S");
+        }
+        let mut out = String::with_capacity(24);
+        out.push_str(text);
+        let millis = at.millisecond();
+        out.push('.');
+        for place in [100, 10, 1] {
+            out.push(char::from(b'0' + (millis / place % 10) as u8));
+        }
+        out.push('Z');
+        out
+    })
+}
+
 /// Formats a time; none = `2020-01-31T12:00:00.000Z`. Letters that mean nothing stay as they are.
 pub(super) fn format(at: SystemTime, format: Option<&str>) -> String {
     let at = OffsetDateTime::from(at);
+    match format {
+        None => default_form(at),
+        Some(format) => written(at, format),
+    }
+}
+
+fn written(at: OffsetDateTime, format: &str) -> String {
     let mut out = String::with_capacity(32);
-    let mut rest = format.unwrap_or(DEFAULT);
+    let mut rest = format;
     while let Some(percent) = rest.find('%') {
         out.push_str(&rest[..percent]);
         rest = &rest[percent + 1..];

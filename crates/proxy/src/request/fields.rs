@@ -1,6 +1,6 @@
 //! Header fields: which may come in at all, and which end at this hop.
 
-use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use plenipo_model::{HttpLimits, UnderscorePolicy};
 
@@ -8,9 +8,6 @@ use super::Refused;
 
 #[cfg(test)]
 mod tests;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Applies the rule for underscores, and refuses an expectation that nobody can meet.
 ///
@@ -64,12 +61,9 @@ pub fn check_limits(target_length: usize, headers: &HeaderMap, limits: &HttpLimi
 /// (gRPC needs it); an upgrade that shall go through, and `transfer-encoding`, are set again by whoever frames the next
 /// hop.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none of these: one pass over the names is cheaper than a look-up for each.
-    let ends_here = |name: &HeaderName| {
-        let name = name.as_str();
-        matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
-    };
-    if !headers.keys().any(ends_here) {
+    // Most messages have none of these, or one: a pass over the names is cheaper than a look-up for each.
+    let found: Vec<HeaderName> = headers.keys().filter(|name| ends_here(name.as_str())).cloned().collect();
+    if found.is_empty() {
         return;
     }
     let nominated: Vec<HeaderName> = headers
@@ -86,12 +80,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in &nominated {
         headers.remove(name);
     }
-    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+    for name in &found {
         headers.remove(name);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+fn ends_here(name: &str) -> bool {
+    matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
 }
 
 /// Fields that a `Connection` field may not name: a client that nominates them wants them gone between two hops that

@@ -121,15 +121,23 @@ fn stated_scheme(headers: &HeaderMap) -> Option<Option<&'static str>> {
 
 /// Writes what the next hop is told, and removes what only a trusted proxy may say. Called once, on the headers that
 /// [`client`] judged.
-pub fn forward(headers: &mut HeaderMap, forwarding: Forwarding, peer: Peer, client: &Client) {
+///
+/// `peer_text` is the peer's address, written once for all requests of its connection.
+pub fn forward(
+    headers: &mut HeaderMap,
+    forwarding: Forwarding,
+    peer: Peer,
+    client: &Client,
+    peer_text: &HeaderValue,
+) {
     remove_spoofed(headers, forwarding.use_remote_address, client.trusted);
     if !client.trusted || !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
     }
     if forwarding.use_remote_address {
-        let address = address_value(peer.address);
-        let external = if client.address == peer.address { address.clone() } else { address_value(client.address) };
-        append_peer(headers, address);
+        let same = client.address == peer.address;
+        let external = if same { peer_text.clone() } else { Connection::text(client.address) };
+        append_peer(headers, peer_text.clone());
         headers.insert(EXTERNAL_ADDRESS, external);
     }
 }
@@ -146,10 +154,6 @@ fn append_peer(headers: &mut HeaderMap, peer: HeaderValue) {
     // What was a header value joined by commas is one.
     let value = if list.is_empty() { peer } else { HeaderValue::from_bytes(&list).unwrap_or(peer) };
     headers.insert(FORWARDED_FOR, value);
-}
-
-fn address_value(address: IpAddr) -> HeaderValue {
-    HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII")
 }
 
 fn remove_spoofed(headers: &mut HeaderMap, edge: bool, trusted: bool) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
 use hyper::body::Incoming;
 use plenipo_model::{ErrorBody, ErrorResponse, Respond, Route, Template};
 
@@ -42,7 +42,8 @@ pub(super) fn failure(
     if !told.body.is_empty() {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
-    if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge | Failure::Silent(_)) && exchange.version != Version::HTTP_2
+    if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge | Failure::Silent(_))
+        && exchange.version != Version::HTTP_2
     {
         // What follows on the connection may not be what it seems.
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -132,10 +133,18 @@ pub(super) fn from_upstream(
         replace(&mut parts.headers, content_type, body);
     }
     complete(http, server, Some(route), &mut finish.exchange, &mut parts);
-    match replaced {
-        Some((_, body)) => Response::from_parts(parts, ResponseBody::whole(body, finish)),
-        None => Response::from_parts(parts, ResponseBody::upstream(body, finish)),
-    }
+    let body = match replaced {
+        // Whatever an upstream sends where there can be no body, it is none.
+        _ if is_bodiless(&finish.exchange) => ResponseBody::whole(Bytes::new(), finish),
+        Some((_, body)) => ResponseBody::whole(body, finish),
+        None => ResponseBody::upstream(body, finish),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// RFC 9110 §6.4.1.
+fn is_bodiless(exchange: &Exchange) -> bool {
+    exchange.method == Method::HEAD || matches!(exchange.status, 204 | 304)
 }
 
 fn head(status: StatusCode) -> response::Parts {
@@ -159,7 +168,16 @@ fn local(
         body = own;
     }
     complete(http, server, route, &mut exchange, &mut parts);
-    Response::from_parts(parts, ResponseBody::whole(body, Finish::new(http, server, route, exchange.answered())))
+    if is_bodiless(&exchange) {
+        if exchange.method == Method::HEAD {
+            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        body.clear();
+    }
+    Response::from_parts(
+        parts,
+        ResponseBody::whole(body, Finish::new(http, server, route, exchange.answered())),
+    )
 }
 
 /// The last steps of every response.

@@ -64,12 +64,12 @@ impl Outgoing {
                 let mut parts = http::uri::Parts::default();
                 parts.scheme =
                     Some(if self.tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
-                parts.authority = http::uri::Authority::from_maybe_shared(self.authority.clone()).ok();
+                let authority = headers.remove(header::HOST).unwrap_or_else(|| self.authority.clone());
+                parts.authority = http::uri::Authority::from_maybe_shared(authority).ok();
                 parts.path_and_query = Some(self.path.clone());
                 // With an authority that is no URI's (an underscore in a host name) the path alone is sent.
                 *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(self.path.clone()));
                 *request.version_mut() = Version::HTTP_2;
-                headers.remove(header::HOST);
             }
         }
         *request.headers_mut() = headers;
@@ -127,8 +127,12 @@ pub(super) async fn forward(
         Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             match on_upgrade {
                 Some(client) => {
-                    let finish = Finish::new(&http, server, Some(route), exchange.answered())
-                        .upstream(cluster, lease, admission, outgoing.body);
+                    let finish = Finish::new(&http, server, Some(route), exchange.answered()).upstream(
+                        cluster,
+                        lease,
+                        admission,
+                        outgoing.body,
+                    );
                     upgrade::accept(&http, finish, target.idle_timeout, client, response)
                 }
                 // Nobody asked for it.

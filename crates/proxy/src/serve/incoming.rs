@@ -62,9 +62,7 @@ pub(super) fn arrive(
     let mut exchange = Begun::new(http, server, begin(http, &parts));
     let understood = understand(http, server, &mut parts, &mut exchange);
     // Envoy logs request headers as it has changed them (`x-forwarded-for` with the peer appended).
-    if let Some(log) = &server.log {
-        keep(&mut exchange.kept_request, &parts.headers, log.formatter.kept_request());
-    }
+    keep(&mut exchange.kept_request, &parts.headers, &server.kept_request);
     match understood {
         Ok((host, client)) => {
             if exceeds(server, &body) {
@@ -72,7 +70,16 @@ pub(super) fn arrive(
             }
             let body = (!body.is_end_stream()).then_some(body);
             let draw = (http.worker.random.next() >> 32) as u32;
-            Ok(Box::new(Arrived { exchange, parts, host, scheme: client.scheme, body, upgrade, on_upgrade, draw }))
+            Ok(Box::new(Arrived {
+                exchange,
+                parts,
+                host,
+                scheme: client.scheme,
+                body,
+                upgrade,
+                on_upgrade,
+                draw,
+            }))
         }
         Err(failure) => Err((exchange, failure)),
     }
@@ -144,7 +151,7 @@ fn understand(
     {
         return Err(Failure::AddressDenied);
     }
-    request::forward(&mut parts.headers, model.forwarding, peer, &client);
+    request::forward(&mut parts.headers, model.forwarding, peer, &client, &http.facts.peer_text);
     request::strip_hop_by_hop(&mut parts.headers);
     xfcc::client_cert_header(&model.client_cert, &http.facts, &mut parts.headers);
     parts.headers.insert(header::HOST, host_field);

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -90,7 +89,7 @@ impl Finish {
         exchange: Box<Exchange>,
     ) -> Self {
         // From here on the response's body stands for the request.
-        http.activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        http.activity.begin();
         Self {
             http: Rc::clone(http),
             server: Arc::clone(server),
@@ -135,7 +134,8 @@ impl Finish {
     /// Has the body made us wait for too long?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         loop {
-            let Some((end, failure)) = self.patience.as_ref().and_then(|patience| patience.end(Some(self.heard)))
+            let Some((end, failure)) =
+                self.patience.as_ref().and_then(|patience| patience.end(Some(self.heard)))
             else {
                 return Poll::Pending;
             };
@@ -197,7 +197,7 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.http.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.http.activity.end();
     }
 }
 

@@ -49,7 +49,9 @@ enum Outcome {
     /// The upstream refused the stream before it worked on it.
     RefusedStream,
     /// An idle connection was dead: not an attempt at all. `sent` tells that this showed only after sending.
-    Stale { sent: bool },
+    Stale {
+        sent: bool,
+    },
 }
 
 impl Tries<'_> {
@@ -143,11 +145,8 @@ impl Tries<'_> {
         exchange.upstream_local = lease.local;
         let may_follow = !last || (lease.reused && repeatable(outgoing));
         // The head is moved, not copied, when nothing can follow this attempt.
-        let headers = if may_follow {
-            outgoing.headers.clone()
-        } else {
-            std::mem::take(&mut outgoing.headers)
-        };
+        let headers =
+            if may_follow { outgoing.headers.clone() } else { std::mem::take(&mut outgoing.headers) };
         let request = outgoing.request(upstream.model.protocol, headers);
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);

@@ -18,11 +18,13 @@ pub struct HostTable<T> {
     suffixes: Vec<(String, T)>,
     prefixes: Vec<(String, T)>,
     any: Option<T>,
+    /// Some exact pattern names a port.
+    ported: bool,
 }
 
 impl<T> Default for HostTable<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), suffixes: Vec::new(), prefixes: Vec::new(), any: None }
+        Self { exact: HashMap::new(), suffixes: Vec::new(), prefixes: Vec::new(), any: None, ported: false }
     }
 }
 
@@ -37,6 +39,7 @@ impl<T> HostTable<T> {
         }
         match pattern {
             HostPattern::Exact(name) => {
+                self.ported |= name.contains(':');
                 self.exact.entry(name.clone()).or_insert(value);
             }
             HostPattern::Suffix(suffix) => by_length(&mut self.suffixes, suffix, value),
@@ -70,13 +73,9 @@ impl<T> HostTable<T> {
 
     /// The value for an authority: as it stands, with its port; else without it.
     pub fn find_authority(&self, name: &str, port: Option<u16>) -> Option<&T> {
-        match port {
-            Some(port) => match self.exact.get(&format!("{name}:{port}")) {
-                Some(value) => Some(value),
-                None => self.find(name),
-            },
-            None => self.find(name),
-        }
+        let with_port =
+            port.filter(|_| self.ported).and_then(|port| self.exact.get(&format!("{name}:{port}")));
+        with_port.or_else(|| self.find(name))
     }
 }
 

@@ -4,7 +4,6 @@
 //! back when the response has ended; an HTTP/2 connection is shared.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{LimitSet, Priority, UpstreamProtocol};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::connect::{ConnectError, Connected, connect};
@@ -23,6 +23,8 @@ use crate::metrics::ClusterMeter;
 use crate::snapshot::clusters::Upstream;
 use crate::worker::LocalExecutor;
 
+/// Bytes of a response's head over HTTP/2.
+const MAX_HEADERS: u32 = 64 * 1024;
 /// Streams put on one HTTP/2 connection before another is opened.
 const STREAMS_PER_CONNECTION: usize = 100;
 
@@ -30,7 +32,7 @@ const STREAMS_PER_CONNECTION: usize = 100;
 pub(crate) struct LocalCluster {
     /// The newest form of it.
     pub(crate) upstream: RefCell<Arc<Upstream>>,
-    endpoints: RefCell<HashMap<SocketAddr, Rc<LocalEndpoint>>>,
+    endpoints: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
     /// The balancer's position.
     pub(crate) turn: Cell<u32>,
     /// What is counted.
@@ -272,6 +274,7 @@ impl LocalCluster {
             .timer(TokioTimer::new())
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
+            .max_header_list_size(MAX_HEADERS)
             .handshake(TokioIo::new(connected.stream))
             .await
             .map_err(LeaseError::Handshake)?;

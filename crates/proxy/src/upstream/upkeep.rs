@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
 use hickory_resolver::net::NetError;
 use plenipo_model::{Dns, DnsFamily, DnsKind, Endpoint};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -26,15 +27,19 @@ const SHORTEST_TTL: Duration = Duration::from_secs(1);
 const LONGEST_TTL: Duration = Duration::from_secs(3600);
 /// After a question without an answer.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Questions under way at a time: each takes a socket, and a large configuration has many names.
+const QUESTIONS: usize = 64;
 
 /// Looks after the clusters of the newest snapshot until the channel ends.
 pub(crate) async fn run(mut snapshots: mpsc::UnboundedReceiver<Arc<Snapshot>>) {
+    let resolvers = Rc::new(Resolvers::new());
     let mut tasks: HashMap<u64, (Arc<Upstream>, Vec<JoinHandle<()>>)> = HashMap::new();
     while let Some(snapshot) = snapshots.recv().await {
         let mut before = std::mem::take(&mut tasks);
         for upstream in snapshot.upstreams() {
             let id = upstream.live.id;
-            let kept = before.remove(&id).unwrap_or_else(|| (Arc::clone(upstream), begin(upstream)));
+            let kept =
+                before.remove(&id).unwrap_or_else(|| (Arc::clone(upstream), begin(upstream, &resolvers)));
             tasks.insert(id, kept);
         }
         for (_, (_, gone)) in before {
@@ -43,10 +48,10 @@ pub(crate) async fn run(mut snapshots: mpsc::UnboundedReceiver<Arc<Snapshot>>) {
     }
 }
 
-fn begin(upstream: &Arc<Upstream>) -> Vec<JoinHandle<()>> {
+fn begin(upstream: &Arc<Upstream>, resolvers: &Rc<Resolvers>) -> Vec<JoinHandle<()>> {
     let mut tasks = Vec::new();
     if upstream.dns().is_some() {
-        tasks.push(tokio::task::spawn_local(resolve(Arc::clone(upstream))));
+        tasks.push(tokio::task::spawn_local(resolve(Arc::clone(upstream), Rc::clone(resolvers))));
     }
     if !upstream.model.health_checks.is_empty() {
         tasks.push(tokio::task::spawn_local(health::watch(Arc::clone(upstream))));
@@ -55,11 +60,11 @@ fn begin(upstream: &Arc<Upstream>) -> Vec<JoinHandle<()>> {
 }
 
 /// Keeps the endpoints of a cluster what its name resolves to.
-async fn resolve(upstream: Arc<Upstream>) {
+async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
     let Some(dns) = upstream.dns() else { return };
     let mut known: Option<Vec<IpAddr>> = None;
     loop {
-        let pause = match ask(dns).await {
+        let pause = match resolvers.ask(dns).await {
             Ok((addresses, ttl)) => {
                 if known.as_ref() != Some(&addresses) {
                     tracing::debug!(cluster = %upstream.model.name, name = dns.name, ?addresses, "resolved");
@@ -89,20 +94,47 @@ async fn resolve(upstream: Arc<Upstream>) {
     }
 }
 
-async fn ask(dns: &Dns) -> Result<(Vec<IpAddr>, Duration), NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
-    builder.options_mut().ip_strategy = match dns.family {
-        DnsFamily::V4 => LookupIpStrategy::Ipv4Only,
-        DnsFamily::V6 => LookupIpStrategy::Ipv6Only,
-        DnsFamily::PreferV6 => LookupIpStrategy::Ipv6thenIpv4,
-    };
-    // Each question goes out: the pause between questions is ours to choose.
-    builder.options_mut().cache_size = 0;
-    let answer = builder.build()?.lookup_ip(dns.name.as_str()).await?;
-    let ttl = answer.valid_until().saturating_duration_since(Instant::now().into_std());
-    let mut addresses: Vec<IpAddr> = answer.iter().collect();
-    if dns.kind == DnsKind::Strict {
-        addresses.sort_unstable();
+/// One resolver for each family of addresses, over the system's name servers; none when the system's settings cannot be
+/// read.
+struct Resolvers {
+    v4: Result<TokioResolver, NetError>,
+    v6: Result<TokioResolver, NetError>,
+    either: Result<TokioResolver, NetError>,
+    questions: Semaphore,
+}
+
+impl Resolvers {
+    fn new() -> Self {
+        let resolver = |strategy| {
+            let mut builder = TokioResolver::builder_tokio()?;
+            builder.options_mut().ip_strategy = strategy;
+            // Each question goes out: the pause between questions is ours to choose.
+            builder.options_mut().cache_size = 0;
+            builder.build()
+        };
+        Self {
+            v4: resolver(LookupIpStrategy::Ipv4Only),
+            v6: resolver(LookupIpStrategy::Ipv6Only),
+            either: resolver(LookupIpStrategy::Ipv6thenIpv4),
+            questions: Semaphore::new(QUESTIONS),
+        }
     }
-    Ok((addresses, ttl))
+
+    async fn ask(&self, dns: &Dns) -> Result<(Vec<IpAddr>, Duration), NetError> {
+        let resolver = match dns.family {
+            DnsFamily::V4 => &self.v4,
+            DnsFamily::V6 => &self.v6,
+            DnsFamily::PreferV6 => &self.either,
+        };
+        let resolver = resolver.as_ref().map_err(Clone::clone)?;
+        // Never closed while there are questions.
+        let _turn = self.questions.acquire().await;
+        let answer = resolver.lookup_ip(dns.name.as_str()).await?;
+        let ttl = answer.valid_until().saturating_duration_since(Instant::now().into_std());
+        let mut addresses: Vec<IpAddr> = answer.iter().collect();
+        if dns.kind == DnsKind::Strict {
+            addresses.sort_unstable();
+        }
+        Ok((addresses, ttl))
+    }
 }

@@ -78,9 +78,7 @@ async fn transfer_codings_other_than_chunked() {
     ];
     let requests: Vec<_> = codings
         .iter()
-        .map(|coding| {
-            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n")
-        })
+        .map(|coding| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n"))
         .collect();
     refused(&requests.iter().map(|request| (request.as_str(), "400")).collect::<Vec<_>>()).await;
     refused(&[("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400")]).await;
@@ -189,9 +187,21 @@ async fn what_is_odd_but_clear_passes_with_its_framing() {
         let (_gateway, upstream, bind) = started(|_, cluster, _| cluster.protocol = protocol).await;
         for (request, body, path) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "abc", "/"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc", "/"),
-            ("DELETE / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc", "/"),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n003;a=b\r\nabc\r\n0\r\n\r\n", "abc", "/"),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                "abc",
+                "/",
+            ),
+            (
+                "DELETE / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                "abc",
+                "/",
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n003;a=b\r\nabc\r\n0\r\n\r\n",
+                "abc",
+                "/",
+            ),
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 003\r\n\r\nabc", "abc", "/"),
             ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "", "/"),
             ("GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n", "", "/x"),
@@ -279,7 +289,8 @@ async fn what_only_proxies_may_say_is_taken_off() {
 
 #[tokio::test]
 async fn trailers_name_nothing_that_matters() {
-    let (_gateway, upstream, bind) = started(|_, cluster, _| cluster.protocol = UpstreamProtocol::Http2).await;
+    let (_gateway, upstream, bind) =
+        started(|_, cluster, _| cluster.protocol = UpstreamProtocol::Http2).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
         1\r\na\r\n0\r\nx-sum: 1\r\nAuthorization: evil\r\nContent-Length: 5\r\nHost: evil\r\nCookie: evil\r\n\
         X-Forwarded-For: 6.6.6.6\r\nX-Envoy-Internal: true\r\n\r\n";

@@ -3,12 +3,13 @@
 mod attacks;
 mod balance;
 mod bodies;
-mod framing;
 mod frames;
+mod framing;
 mod hostile;
 mod http;
 mod leaks;
 mod messages;
+mod records;
 mod reload;
 mod tcp;
 mod timeouts;
@@ -32,7 +33,11 @@ struct Gateway {
 
 impl Gateway {
     async fn start(edge: Edge) -> Self {
-        let settings = Settings { workers: 2, min_drain: std::time::Duration::ZERO, ..Settings::default() };
+        Self::start_with(edge, 2).await
+    }
+
+    async fn start_with(edge: Edge, workers: usize) -> Self {
+        let settings = Settings { workers, min_drain: std::time::Duration::ZERO, ..Settings::default() };
         let mut proxy = Proxy::start(settings).expect("threads");
         let snapshot = Snapshot::build(Arc::new(edge), None);
         let failed = proxy.publish(Arc::clone(&snapshot)).await;

@@ -4,9 +4,10 @@ mod matching;
 mod order;
 mod policies;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use plenipo_model::{Redirect, RedirectPath, Source, Target};
+use plenipo_model::{PathRewrite, Redirect, RedirectPath, Source, Target};
 use plenipo_resources::ambassador::Mapping;
 
 use super::ours::{Of, source_of};
@@ -27,7 +28,7 @@ pub(crate) struct Rule<'a> {
     pub(crate) source: Source,
     pub(crate) matching: Matching,
     pub(crate) rank: Rank<'a>,
-    pub(crate) policies: Policies,
+    pub(crate) policies: Rc<Policies>,
     pub(crate) work: Work,
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) secrets: &'r mut Secrets<'a>,
     pub(crate) patterns: &'r mut Patterns,
     pub(crate) findings: &'r mut Findings,
+    /// The policies of Mappings that say nothing about any.
+    pub(crate) plain: Rc<Policies>,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -69,14 +72,12 @@ impl<'a> Reader<'_, 'a> {
         let source = source_of(mapping.object);
         let matching = Matching::read(mapping, self.patterns, self.findings)?;
         let rank = Rank::of(mapping.spec, &matching);
-        let policies = Policies::read(
-            mapping,
-            &source,
-            self.world.settings,
-            self.options,
-            self.patterns,
-            self.findings,
-        )?;
+        let policies = if Policies::is_plain(mapping.spec) {
+            Rc::clone(&self.plain)
+        } else {
+            let settings = self.world.settings;
+            Rc::new(Policies::read(mapping, &source, settings, self.options, self.patterns, self.findings)?)
+        };
         let work = self.work(mapping, &source, &policies)?;
         Ok(Rule { mapping, source, matching, rank, policies, work })
     }
@@ -107,7 +108,7 @@ impl<'a> Reader<'_, 'a> {
             source: source.clone(),
             weight: 100,
             cluster: Arc::clone(&upstream.cluster),
-            rewrite: policies.rewrite.clone(),
+            rewrite: rewrite(spec.rewrite.as_deref()),
             host: host_rewrite(mapping, &upstream, self.findings),
             timeout: self.timeout(mapping),
             idle_timeout: self.idle_timeout(mapping),
@@ -168,6 +169,15 @@ impl<'a> Reader<'_, 'a> {
                 otherwise
             }
         }
+    }
+}
+
+/// Absent is `/`, empty is no rewrite.
+fn rewrite(written: Option<&str>) -> PathRewrite {
+    match written {
+        None => PathRewrite::Matched("/".to_owned()),
+        Some("") => PathRewrite::Keep,
+        Some(text) => PathRewrite::Matched(text.to_owned()),
     }
 }
 

@@ -106,9 +106,9 @@ impl<'a> Upstreams<'a> {
         self.built.into_iter().collect()
     }
 
-    /// Forgets the clusters that nothing names.
-    pub(crate) fn retain(&mut self, used: &HashSet<Arc<str>>) {
-        self.built.retain(|name, _| used.contains(name));
+    /// Forgets the clusters but those whose names have these addresses.
+    pub(crate) fn retain(&mut self, used: &HashSet<usize>) {
+        self.built.retain(|name, _| used.contains(&Arc::as_ptr(name).addr()));
     }
 
     /// The cluster for what is wanted; the same one for everybody who wants the same.

@@ -88,7 +88,7 @@ fn schemes() {
 fn forwarded(forwarding: Forwarding, tls: bool, sent: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut headers = headers(sent);
     let client = client(forwarding, &headers, peer(tls));
-    forward(&mut headers, forwarding, peer(tls), &client);
+    forward(&mut headers, forwarding, peer(tls), &client, &Connection::text(peer(tls).address));
     let mut fields = fields(&headers);
     fields.sort();
     fields
@@ -206,7 +206,7 @@ proptest! {
         let client = client(EDGE, &headers, peer(tls));
         prop_assert_eq!(client.address, peer(tls).address);
         prop_assert_eq!(client.scheme, Some(if tls { "https" } else { "http" }));
-        forward(&mut headers, EDGE, peer(tls), &client);
+        forward(&mut headers, EDGE, peer(tls), &client, &Connection::text(peer(tls).address));
         let list = headers[FORWARDED_FOR].to_str().expect("visible").to_owned();
         prop_assert!(list.ends_with("203.0.113.7"));
         // Whoever believes us by one hop finds what we found.

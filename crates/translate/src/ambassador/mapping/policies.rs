@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plenipo_model::{
-    Cors, ErrorResponse, HeaderEdits, HealthCheck, Limits, PathRewrite, Pattern, Priority, RetryPolicy,
-    Source, TcpKeepalive,
+    Cors, ErrorResponse, HeaderEdits, HealthCheck, Limits, Pattern, Priority, RetryPolicy, Source,
+    TcpKeepalive,
 };
 use plenipo_resources::ambassador::{AddedHeader, Mapping, RegexRewrite};
 use serde_json::Value;
@@ -19,9 +19,8 @@ use crate::options::Options;
 
 /// The Mapping's own settings, read; none = not written. What the Module says is not yet mixed in, but for headers,
 /// which a Mapping replaces as a whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Policies {
-    pub(crate) rewrite: PathRewrite,
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) limits: Option<Limits>,
@@ -37,6 +36,37 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
+    /// What holds for a Mapping that [says nothing](Self::is_plain).
+    pub(crate) fn plain(settings: &Settings<'_>) -> Self {
+        Self {
+            request_headers: settings.mapping.request_headers.clone(),
+            response_headers: settings.mapping.response_headers.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Does the Mapping say nothing that this module reads? Most do not, and there are ten thousand of them.
+    pub(crate) fn is_plain(spec: &Mapping) -> bool {
+        let headers = spec.add_request_headers.is_none()
+            && spec.add_response_headers.is_none()
+            && spec.remove_request_headers.is_none()
+            && spec.remove_response_headers.is_none();
+        let exchange = spec.cors.is_none()
+            && spec.retry_policy.is_none()
+            && spec.priority.is_none()
+            && spec.allow_upgrade.is_none()
+            && spec.use_websocket.is_none()
+            && spec.error_response_overrides.is_none()
+            && spec.regex_rewrite.is_none()
+            && spec.labels.is_none();
+        let upstream = spec.circuit_breakers.is_none()
+            && spec.load_balancer.is_none()
+            && spec.keepalive.is_none()
+            && spec.health_checks.is_none()
+            && spec.dns_type.is_none();
+        headers && exchange && upstream
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -53,7 +83,6 @@ impl Policies {
         let mut flaws = Vec::new();
         let overrides = spec.error_response_overrides.as_ref();
         let policies = Self {
-            rewrite: rewrite(spec.rewrite.as_deref()),
             cors: spec
                 .cors
                 .as_ref()
@@ -131,15 +160,6 @@ fn regex_rewrite(written: &RegexRewrite, patterns: &mut Patterns) -> Option<Resu
     }
     let pattern = patterns.compile(&written.pattern, "spec.regex_rewrite.pattern");
     Some(pattern.map(|pattern| (pattern, written.substitution.clone())))
-}
-
-/// Absent is `/`, empty is no rewrite.
-fn rewrite(written: Option<&str>) -> PathRewrite {
-    match written {
-        None => PathRewrite::Matched("/".to_owned()),
-        Some("") => PathRewrite::Keep,
-        Some(text) => PathRewrite::Matched(text.to_owned()),
-    }
 }
 
 fn priority(text: &str, flaws: &mut Vec<Flaw>) -> Option<Priority> {

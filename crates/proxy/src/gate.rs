@@ -1,0 +1,360 @@
+//! The strict gate under HTTP: only bytes of well-framed messages get through, and silence has an end.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::framing::{Framing, Rest, Violation};
+use crate::io::Stream;
+
+/// What the gate and the stages tell each other about one downstream connection.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Requests whose response has not been sent yet.
+    in_flight: AtomicU32,
+    /// A request has ended since the gate last looked.
+    settled: AtomicBool,
+    /// Milliseconds of silence that some route bears, beyond what every request is given.
+    borne: AtomicU64,
+    /// The connection has become something else than HTTP/1 (an upgrade): its bytes are nobody's business.
+    pub(crate) opaque: AtomicBool,
+    /// Bytes read, for metrics.
+    pub(crate) read: AtomicU64,
+    /// Bytes written, for metrics.
+    pub(crate) written: AtomicU64,
+}
+
+impl Activity {
+    /// A request is under way.
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// And has ended, or is about to: its last bytes may still have to be written.
+    pub(crate) fn end(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request may be silent for so long (none = for ever); its own stages see to that, the gate only must not be
+    /// faster.
+    pub(crate) fn bear(&self, silence: Option<Duration>) {
+        let millis = silence.map_or(FOR_EVER, |limit| limit + LEEWAY).min(FOR_EVER).as_millis() as u64;
+        self.borne.fetch_max(millis, Ordering::Relaxed);
+    }
+
+    fn borne(&self) -> Duration {
+        Duration::from_millis(self.borne.load(Ordering::Relaxed))
+    }
+}
+
+/// Longer than any connection lives.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// So that an answer (408, 504) goes before the end of the connection.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// Times that a gate keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// From the first byte of a head to its last.
+    pub(crate) head: Duration,
+    /// Without any request.
+    pub(crate) idle: Duration,
+    /// Without a byte in either direction while a request is under way, unless its route bears more.
+    pub(crate) stalled: Duration,
+}
+
+/// What stands between a connection and the HTTP codec: only bytes of well-framed messages get through, and silence has
+/// an end.
+pub(crate) struct Gate {
+    stream: Stream,
+    framing: Option<Framing>,
+    /// Read, not yet passed on. Empty (and without memory) while nothing is in flight.
+    held: BytesMut,
+    /// So many bytes of `held` are in order.
+    passable: usize,
+    refused: bool,
+    activity: Arc<Activity>,
+    times: Times,
+    /// Last time that a byte moved.
+    moved: Instant,
+    /// When the head that is being read began.
+    head_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Given to the codec instead of the rest of a connection that broke the rules: no codec takes it for a request, so
+/// that the codec's own 400 goes out and the connection ends.
+const REFUSAL: &[u8] = b"\0\r\n\r\n";
+
+impl Gate {
+    /// Lets a connection through to an HTTP/1 codec (with `framing`) or any other.
+    pub(crate) fn new(
+        stream: Stream,
+        framing: Option<Framing>,
+        activity: Arc<Activity>,
+        times: Times,
+    ) -> Self {
+        let now = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(now + times.head));
+        Self {
+            stream,
+            framing,
+            held: BytesMut::new(),
+            passable: 0,
+            refused: false,
+            activity,
+            times,
+            moved: now,
+            // A connection that never says anything is treated like one that is slow to say it.
+            head_since: Some(now),
+            timer,
+        }
+    }
+
+    /// Until when the connection may stay as quiet as it is.
+    fn deadline(&mut self) -> Instant {
+        if self.activity.settled.swap(false, Ordering::Relaxed) {
+            // The time between two requests begins now, however long the last one was silent.
+            self.moved = Instant::now();
+        }
+        let in_flight = self.activity.in_flight.load(Ordering::Relaxed) > 0;
+        match self.head_since {
+            Some(since) if !in_flight => since + self.times.head,
+            _ if in_flight => self.moved + self.times.stalled.max(self.activity.borne()),
+            _ => self.moved + self.times.idle,
+        }
+    }
+
+    /// Ready when the connection has been quiet for too long. The timer is only set again when it fires, or to fire
+    /// earlier, so that ordinary requests hardly ever touch it.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let deadline = self.deadline();
+            if self.timer.deadline() > deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let deadline = self.deadline();
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn opaque(&self) -> bool {
+        self.framing.is_none() || self.activity.opaque.load(Ordering::Relaxed)
+    }
+
+    /// Hands out bytes that are in order.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.passable.min(buf.remaining());
+        buf.put_slice(&self.held[..length]);
+        self.held.advance(length);
+        self.passable -= length;
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+    }
+
+    /// Looks at what is held beyond what is known to be in order.
+    fn inspect_held(&mut self) {
+        if let Some(framing) = &mut self.framing {
+            let progress = framing.advance(&self.held[self.passable..]);
+            self.passable += progress.passed;
+            self.note(progress.rest);
+        }
+    }
+
+    /// Looks at bytes just read into the codec's buffer from `start` on; what is not in order yet is held back.
+    fn inspect_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        if let Some(framing) = &mut self.framing {
+            let fresh = &buf.filled()[start..];
+            let progress = framing.advance(fresh);
+            self.held.extend_from_slice(&fresh[progress.passed..]);
+            buf.set_filled(start + progress.passed);
+            self.note(progress.rest);
+        }
+    }
+
+    /// After a refusal the codec hears nothing more, not even the end of the stream, so that its answer gets out. What the
+    /// client still sends is thrown away: closing a socket with unread bytes would reset the answer.
+    fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut buf = ReadBuf::uninit(&mut space);
+        while let Poll::Ready(Ok(())) = Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+            if buf.filled().is_empty() {
+                break;
+            }
+            buf.clear();
+        }
+        ready!(self.poll_quiet(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn note(&mut self, rest: Rest) {
+        match rest {
+            Rest::Nothing | Rest::IncompleteLine => self.head_since = None,
+            Rest::IncompleteHead => {
+                self.head_since.get_or_insert(self.moved);
+            }
+            Rest::Violation(violation) => {
+                tracing::debug!(?violation, "the framing of a client's request was refused");
+                self.refused = true;
+                self.head_since = Some(self.moved);
+                self.held.truncate(self.passable);
+                match violation {
+                    Violation::HeadTooLarge => self.held.extend_from_slice(&oversized_head()),
+                    Violation::Malformed(_) => self.held.extend_from_slice(REFUSAL),
+                }
+                self.passable = self.held.len();
+            }
+        }
+    }
+}
+
+/// A head that exceeds every codec limit on the number of fields.
+fn oversized_head() -> Vec<u8> {
+    let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+    for _ in 0..1100 {
+        head.extend_from_slice(b"x:\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let start = buf.filled().len();
+        loop {
+            if this.opaque() && !this.refused {
+                this.passable = this.held.len();
+            }
+            if this.passable > 0 {
+                this.pass(buf);
+            }
+            if buf.filled().len() > start {
+                return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                return this.poll_refused(cx);
+            }
+            let read = match this.held.is_empty() {
+                // The usual case: the bytes go where the codec wants them and are looked at there.
+                true => Pin::new(&mut this.stream).poll_read(cx, buf),
+                false => poll_append(&mut this.stream, cx, &mut this.held, &this.activity.read),
+            };
+            if read.is_pending() {
+                ready!(this.poll_quiet(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(read)?;
+            this.moved = Instant::now();
+            if !this.held.is_empty() {
+                this.inspect_held();
+                continue;
+            }
+            let fresh = buf.filled().len() - start;
+            this.activity.read.fetch_add(fresh as u64, Ordering::Relaxed);
+            if fresh == 0 || this.opaque() {
+                // Only HTTP/1 has heads that are looked at here.
+                this.head_since = None;
+                return Poll::Ready(Ok(()));
+            }
+            this.inspect_read(buf, start);
+        }
+    }
+}
+
+/// Reads what there is, up to 16 KiB, to the end of `held`. At the end of the stream nothing is added and the caller
+/// is told by an error.
+fn poll_append(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    held: &mut BytesMut,
+    count: &AtomicU64,
+) -> Poll<io::Result<()>> {
+    let mut space = [std::mem::MaybeUninit::uninit(); 16 * 1024];
+    let mut buf = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+    if buf.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    held.extend_from_slice(buf.filled());
+    count.fetch_add(buf.filled().len() as u64, Ordering::Relaxed);
+    Poll::Ready(Ok(()))
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_flush(cx) {
+            Poll::Pending => this.poll_stuck(cx),
+            flushed => {
+                // The last request under way may just have ended, and the codec need not read again before it waits.
+                if this.timer.deadline() > this.deadline() {
+                    // It cannot be over now; this is to be woken when it is.
+                    let _ = this.poll_quiet(cx);
+                }
+                flushed
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_shutdown(cx) {
+            Poll::Pending => this.poll_stuck(cx),
+            shut => shut,
+        }
+    }
+}
+
+impl Gate {
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            return self.poll_stuck(cx);
+        }
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.moved = Instant::now();
+            self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// A codec that cannot write may not read either: then only this sees that the client takes nothing.
+    fn poll_stuck<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        ready!(self.poll_quiet(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
