@@ -159,6 +159,10 @@ fn routes(samples: &[RoutesSample]) -> String {
     let mut text = String::from(
         "| routes | proxy | CPU us per request | start to serving, ms | change to serving, ms (min/median/max) | memory, MiB |\n|---|---|---|---|---|---|\n",
     );
+    let mut samples = samples.iter().collect::<Vec<_>>();
+    samples.sort_by_key(|sample| {
+        (sample.routes, Peer::ALL.iter().position(|peer| peer.to_string() == sample.peer))
+    });
     for sample in samples {
         let median = |numbers: &[f64]| Summary::of(numbers.iter().copied());
         let cost = median(&sample.microseconds)

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod explain;
 mod failure;
 pub mod framing;
+mod gate;
 pub mod headers;
 mod io;
 mod listen;

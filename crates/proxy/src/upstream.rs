@@ -4,5 +4,6 @@ pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod hashing;
 pub(crate) mod health;
+pub(crate) mod lease;
 pub(crate) mod pool;
 pub(crate) mod upkeep;

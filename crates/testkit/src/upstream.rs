@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -28,7 +28,7 @@ pub use echo::{Echoed, EchoedBody, EchoedTls};
 pub(crate) use grpc::{frame_message, take_message};
 pub use scripted::{Scripted, Step};
 
-use crate::proxy_header;
+use crate::{eventually, proxy_header};
 
 /// A server that says what reached it.
 #[derive(Debug)]
@@ -173,7 +173,8 @@ impl Builder {
     /// # Panics
     /// When the address cannot be bound.
     pub async fn start(self) -> Upstream {
-        let listener = listen(self.bind);
+        // An upstream dropped just now gives its port back only when its task is told.
+        let listener = eventually("the address to bind", || async { listen(self.bind) }).await;
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State { name: self.name.clone(), ..State::default() });
         let accepting = tokio::spawn(accept(listener, self, Arc::clone(&state))).abort_handle();
@@ -182,15 +183,14 @@ impl Builder {
 }
 
 /// Binds with SO_REUSEADDR, so that a stopped server can come back at once although old connections linger.
-fn listen(bind: SocketAddr) -> TcpListener {
+fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
     let socket = match bind {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-    }
-    .expect("sockets are available");
-    socket.set_reuseaddr(true).expect("SO_REUSEADDR can be set");
-    socket.bind(bind).unwrap_or_else(|error| panic!("cannot bind {bind}: {error}"));
-    socket.listen(1024).expect("a bound socket can listen")
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(bind)?;
+    socket.listen(1024)
 }
 
 async fn accept(listener: TcpListener, how: Builder, state: Arc<State>) {

@@ -24,7 +24,8 @@ use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::routes::Picked;
 use crate::upstream::hashing;
-use crate::upstream::pool::{Lease, LocalCluster};
+use crate::upstream::lease::Lease;
+use crate::upstream::pool::LocalCluster;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");

@@ -24,7 +24,8 @@ use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
 use crate::tcp::Carried;
-use crate::upstream::pool::{Admission, Lease, LocalCluster};
+use crate::upstream::lease::Lease;
+use crate::upstream::pool::{Admission, LocalCluster};
 
 /// A response's body.
 pub(crate) struct ResponseBody {

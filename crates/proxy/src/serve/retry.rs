@@ -18,7 +18,8 @@ use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
-use crate::upstream::pool::{Admission, Lease, LeaseError, LocalCluster, SendError};
+use crate::upstream::lease::{Lease, SendError};
+use crate::upstream::pool::{Admission, LeaseError, LocalCluster};
 
 /// Idle connections that may turn out to be dead before a fresh one is made. They cost nothing but a look.
 const MAX_STALE: u32 = 4;

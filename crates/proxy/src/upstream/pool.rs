@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::connect::{ConnectError, Connected, connect};
+use super::lease::{Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
 use crate::body::RequestBody;
 use crate::exchange::Connection;
 use crate::metrics::ClusterMeter;
@@ -25,9 +26,6 @@ use crate::worker::LocalExecutor;
 
 /// Bytes of a response's head over HTTP/2.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// Streams put on one HTTP/2 connection before another is opened.
-const STREAMS_PER_CONNECTION: usize = 100;
-
 /// A cluster, as one data thread knows it.
 pub(crate) struct LocalCluster {
     /// The newest form of it.
@@ -47,59 +45,6 @@ struct Usage {
     requests: Cell<u32>,
     pending: Cell<u32>,
     retries: Cell<u32>,
-}
-
-/// Connections to one endpoint.
-#[derive(Default)]
-struct LocalEndpoint {
-    idle: RefCell<Vec<Idle>>,
-    shared: RefCell<Vec<Rc<Shared>>>,
-    active: Cell<u32>,
-    /// Held while an HTTP/2 connection is being made, so that a burst shares one.
-    connecting: tokio::sync::Mutex<()>,
-}
-
-struct Idle {
-    sender: http1::SendRequest<RequestBody>,
-    since: Instant,
-    born: Instant,
-    local: Option<SocketAddr>,
-}
-
-struct Shared {
-    sender: http2::SendRequest<RequestBody>,
-    streams: Cell<usize>,
-    /// So many streams at a time, the upstream says.
-    allowed: Rc<Cell<usize>>,
-    born: Instant,
-    idle_since: Cell<Instant>,
-    local: Option<SocketAddr>,
-}
-
-impl Shared {
-    /// Would another stream begin at once? (The upstream says how many it works on.)
-    fn has_room(&self) -> bool {
-        let allowed = self.allowed.get().min(STREAMS_PER_CONNECTION);
-        self.streams.get() < allowed
-    }
-}
-
-/// A connection lent to one exchange.
-pub(crate) struct Lease {
-    cluster: Rc<LocalCluster>,
-    endpoint: Rc<LocalEndpoint>,
-    /// Which endpoint.
-    pub(crate) address: SocketAddr,
-    /// Our end.
-    pub(crate) local: Option<SocketAddr>,
-    /// It served another exchange before.
-    pub(crate) reused: bool,
-    connection: Lent,
-}
-
-enum Lent {
-    Http1 { sender: Option<http1::SendRequest<RequestBody>>, born: Instant },
-    Http2(Rc<Shared>),
 }
 
 /// Counts a request against the circuit breakers while it lives.
@@ -333,30 +278,6 @@ impl LocalCluster {
     }
 }
 
-impl LocalEndpoint {
-    /// The idle connection used last: the warmest one, and the others get their chance to grow old.
-    fn take_idle(&self, upstream: &Upstream) -> Option<Idle> {
-        let mut idle = self.idle.borrow_mut();
-        let lifetime = upstream.model.max_connection_lifetime;
-        while let Some(at) = idle.iter().rposition(|idle| idle.sender.is_closed() || idle.sender.is_ready()) {
-            let candidate = idle.remove(at);
-            let old = lifetime.is_some_and(|limit| candidate.born.elapsed() >= limit);
-            if !candidate.sender.is_closed() && !old {
-                return Some(candidate);
-            }
-        }
-        None
-    }
-
-    fn take_shared(&self, upstream: &Upstream) -> Option<Rc<Shared>> {
-        let mut shared = self.shared.borrow_mut();
-        let lifetime = upstream.model.max_connection_lifetime;
-        shared.retain(|shared| !shared.sender.is_closed());
-        let young = |shared: &Shared| lifetime.is_none_or(|limit| shared.born.elapsed() < limit);
-        shared.iter().find(|shared| shared.has_room() && young(shared)).cloned()
-    }
-}
-
 /// Why there is no connection to send on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeaseError {
@@ -391,75 +312,6 @@ impl Drop for Admission {
         count.set(count.get() - 1);
         if !self.retry {
             self.cluster.meter.active.set(self.cluster.meter.active.get() - 1);
-        }
-    }
-}
-
-impl Lease {
-    fn new(
-        cluster: &Rc<LocalCluster>,
-        endpoint: Rc<LocalEndpoint>,
-        address: SocketAddr,
-        local: Option<SocketAddr>,
-        reused: bool,
-        connection: Lent,
-    ) -> Self {
-        endpoint.active.set(endpoint.active.get() + 1);
-        if let Lent::Http2(shared) = &connection {
-            shared.streams.set(shared.streams.get() + 1);
-        }
-        Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, connection }
-    }
-
-    /// Sends a request and waits for the head of the response.
-    ///
-    /// # Errors
-    /// The error of the connection, and the request itself if not a byte of it was sent.
-    pub(crate) async fn send(
-        &mut self,
-        request: http::Request<RequestBody>,
-    ) -> Result<http::Response<hyper::body::Incoming>, SendError> {
-        let result = match &mut self.connection {
-            Lent::Http1 { sender: Some(sender), .. } => sender.try_send_request(request).await,
-            Lent::Http1 { sender: None, .. } => {
-                unreachable!("the sender leaves the lease only when it is dropped")
-            }
-            Lent::Http2(shared) => shared.sender.clone().try_send_request(request).await,
-        };
-        result.map_err(|mut error| SendError {
-            unsent: error.take_message().map(Box::new),
-            error: error.into_error(),
-        })
-    }
-}
-
-/// A request that got no response.
-pub(crate) struct SendError {
-    /// The request, when nothing of it was sent.
-    pub(crate) unsent: Option<Box<http::Request<RequestBody>>>,
-    pub(crate) error: hyper::Error,
-}
-
-impl Drop for Lease {
-    /// The connection goes back, if it can serve another exchange.
-    fn drop(&mut self) {
-        self.endpoint.active.set(self.endpoint.active.get() - 1);
-        let now = Instant::now();
-        match &mut self.connection {
-            Lent::Http2(shared) => {
-                shared.streams.set(shared.streams.get() - 1);
-                shared.idle_since.set(now);
-            }
-            Lent::Http1 { sender, born } => {
-                let reusable = self.cluster.upstream.borrow().model.send_proxy.is_none();
-                if let Some(sender) = sender.take()
-                    && reusable
-                    && !sender.is_closed()
-                {
-                    let idle = Idle { sender, since: now, born: *born, local: self.local };
-                    self.endpoint.idle.borrow_mut().push(idle);
-                }
-            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct Scripted {
 impl Scripted {
     /// Starts on a free port.
     pub async fn start(script: impl IntoIterator<Item = Step>) -> Self {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port of the loopback is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let received = Arc::new(Mutex::new(Vec::new()));
         let script = script.into_iter().collect::<Arc<[Step]>>();
