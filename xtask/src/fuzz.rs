@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::step::{Steps, cargo};
+use crate::step::{self, Steps, cargo};
 use crate::tools;
 
 const WORKSPACE: &str = "fuzz";
@@ -30,9 +30,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let chosen = |name: &&String| options.target.as_ref().is_none_or(|wanted| wanted == *name);
     ensure!(targets.iter().any(|name| chosen(&name)), "no such target; there are: {}", targets.join(", "));
     for target in targets.iter().filter(chosen) {
+        // New inputs go into the first folder: the committed ones stay few.
+        let corpora =
+            ["fuzz/target/corpus", "fuzz/corpus"].map(|folder| step::root().join(folder).join(target));
+        std::fs::create_dir_all(&corpora[0])?;
         // No sanitizer: the project forbids unsafe code, and without one the pinned stable compiler will do.
-        let mut fuzz = cargo(&["fuzz", "run", "--sanitizer", "none", target, "--"]);
-        fuzz.arg(format!("-max_total_time={}", options.seconds)).arg("-timeout=10");
+        let mut fuzz = cargo(&["fuzz", "run", "--sanitizer", "none", target]);
+        fuzz.args(corpora).arg("--").arg(format!("-max_total_time={}", options.seconds)).arg("-timeout=10");
         steps.run(target, &mut fuzz);
     }
     steps.finish()

@@ -142,6 +142,7 @@ async fn header_blocks_have_a_size() {
     )
     .await
     .expect("sent");
+    raw.finish().await.expect("our end is closed");
     let _ = answers(&mut raw).await;
     serves(bind).await;
     assert!(upstream.seen().iter().all(|seen| seen.header("x").is_empty()), "the bomb was not passed on");

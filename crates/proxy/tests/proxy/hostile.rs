@@ -186,9 +186,10 @@ async fn an_answer_before_the_end_of_the_request_is_passed_on() {
 async fn hop_by_hop_fields_of_responses_end_here() {
     let answer = "HTTP/1.1 200 OK\r\nConnection: keep-alive, x-mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\n\
         Proxy-Connection: x\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok";
-    let upstream = Scripted::start(answers(answer, Step::Hang)).await;
-    let (_gateway, bind) = before(&upstream).await;
-    for client in [Http::one(bind), Http::two(bind)] {
+    for client in [Http::one, Http::two] {
+        let upstream = Scripted::start(answers(answer, Step::Hang)).await;
+        let (_gateway, bind) = before(&upstream).await;
+        let client = client(bind);
         let response = client.get("/").await.expect("answered");
         for name in ["connection", "x-mine", "keep-alive", "proxy-connection", "upgrade"] {
             assert_eq!(response.header(name), "", "{name}");
