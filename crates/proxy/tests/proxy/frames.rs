@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plenipo_model::UpstreamProtocol;
-use plenipo_testkit::{Http, Raw, Upstream, eventually};
+use plenipo_testkit::{Http, Raw, eventually};
 
 use super::*;
 
@@ -181,11 +181,7 @@ async fn floods_of_small_frames_hurt_nobody_else() {
 
 #[tokio::test]
 async fn an_answer_that_is_never_taken_is_held_in_small_part() {
-    let upstream = Upstream::http("up").start().await;
-    let bind = loopback();
-    let mut http = server(vec![route("/", "up")]);
-    http.limits.idle_timeout = Duration::from_millis(300);
-    let _gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+    let (_gateway, upstream, bind) = started(|_, _, _| {}).await;
     let mut raw = Raw::connect(bind).await.expect("connected");
     let mut bytes = opening(&[0, 4, 0, 0, 0, 0]);
     for turn in 0..50u32 {
