@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plenipo_model::Priority;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use crate::snapshot::{CompiledTcp, Log};
 use crate::upstream::balance;
 use crate::upstream::connect::{Connected, connect};
 use crate::upstream::hashing;
-use crate::upstream::pool::LocalCluster;
+use crate::upstream::pool::{LocalCluster, Open};
 use crate::worker::Worker;
 
 /// Bytes read at once, at first and at most: a stream that fills its buffer gets a larger one.
@@ -47,10 +48,9 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
     if let Some(upstream) = pick(&worker, &route) {
         let cluster = worker.cluster(&upstream);
         exchange.cluster = Some(Arc::clone(&upstream.model.name));
-        if let Some(connected) = reach(&cluster, &upstream, &connection, &mut exchange).await {
-            cluster.connection_opened();
+        if let Some((connected, open)) = reach(&cluster, &upstream, &connection, &mut exchange).await {
             let carried = carry(stream, connected.stream, route.model.idle_timeout, &closing).await;
-            cluster.connection_closed();
+            drop(open);
             cluster.meter.sent.add(carried.up);
             cluster.meter.received.add(carried.down);
             (exchange.bytes_received, exchange.bytes_sent) = (carried.up, carried.down);
@@ -83,18 +83,16 @@ async fn reach(
     upstream: &Arc<Upstream>,
     connection: &Connection,
     exchange: &mut Exchange,
-) -> Option<Connected> {
-    let limits = upstream.model.limits.default;
+) -> Option<(Connected, Open)> {
     let limit = upstream.model.connect_timeout;
     let Ok(endpoints) = tokio::time::timeout(limit, upstream.live.resolved()).await else {
         (exchange.flags, exchange.details) = ("UH", "no_healthy_upstream");
         return None;
     };
-    if cluster.meter.connections.get() >= u64::from(limits.connections) {
-        cluster.meter.overflows.add(1);
+    let Ok(open) = cluster.admit_connection(Priority::Default) else {
         (exchange.flags, exchange.details) = ("UO", "overflow");
         return None;
-    }
+    };
     let key = Some(hashing::key(connection.peer.ip().to_string().as_bytes()));
     let mut tried = Vec::new();
     for _ in 0..ATTEMPTS {
@@ -110,7 +108,7 @@ async fn reach(
                 cluster.meter.connections_total.add(1);
                 exchange.upstream_local = connected.local;
                 exchange.upstream_failure = None;
-                return Some(connected);
+                return Some((connected, open));
             }
             Err(error) => {
                 cluster.meter.connect_failures.add(1);

@@ -1,6 +1,7 @@
 //! The way to an endpoint: which one, over which connection.
 
 pub(crate) mod balance;
+pub(crate) mod breakers;
 pub(crate) mod connect;
 pub(crate) mod hashing;
 pub(crate) mod health;

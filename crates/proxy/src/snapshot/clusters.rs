@@ -10,6 +10,7 @@ use plenipo_model::{Cluster, Dns, Endpoint, Endpoints};
 use tokio::sync::Notify;
 
 use super::tls;
+use crate::upstream::breakers::SharedCounts;
 use crate::upstream::hashing::HashTables;
 
 /// A cluster, compiled.
@@ -28,6 +29,8 @@ pub struct Live {
     pub(crate) id: u64,
     endpoints: ArcSwapOption<EndpointSet>,
     resolved: Notify,
+    /// What the data threads count together.
+    pub(crate) counts: SharedCounts,
 }
 
 /// The endpoints of a cluster at one moment.
@@ -76,6 +79,7 @@ impl Upstream {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             endpoints: ArcSwapOption::empty(),
             resolved: Notify::new(),
+            counts: SharedCounts::default(),
         });
         live.set_static(model);
         Arc::new(Self { model: Arc::clone(model), tls, live })

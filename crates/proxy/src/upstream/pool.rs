@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use plenipo_model::{LimitSet, Priority, UpstreamProtocol};
+use plenipo_model::{Priority, UpstreamProtocol};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::breakers::{Breakers, Kind, Overflow, Slot};
 use super::connect::{ConnectError, Connected, connect};
 use super::lease::{Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
 use crate::body::RequestBody;
@@ -35,28 +36,21 @@ pub(crate) struct LocalCluster {
     pub(crate) turn: Cell<u32>,
     /// What is counted.
     pub(crate) meter: ClusterMeter,
-    default: Usage,
-    high: Usage,
-}
-
-/// What counts against the circuit breakers of one priority.
-#[derive(Default)]
-struct Usage {
-    requests: Cell<u32>,
-    pending: Cell<u32>,
-    retries: Cell<u32>,
+    breakers: Breakers,
 }
 
 /// Counts a request against the circuit breakers while it lives.
 pub(crate) struct Admission {
     cluster: Rc<LocalCluster>,
-    priority: Priority,
+    _slot: Slot,
     retry: bool,
 }
 
-/// A circuit breaker is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overflow;
+/// A connection to the cluster, counted while it is open.
+pub(crate) struct Open {
+    cluster: Rc<LocalCluster>,
+    _slot: Slot,
+}
 
 impl LocalCluster {
     pub(crate) fn new(upstream: &Arc<Upstream>) -> Rc<Self> {
@@ -65,44 +59,29 @@ impl LocalCluster {
             endpoints: RefCell::default(),
             turn: Cell::new(0),
             meter: ClusterMeter::default(),
-            default: Usage::default(),
-            high: Usage::default(),
+            breakers: Breakers::new(upstream.model.limits, &upstream.live.counts),
         })
-    }
-
-    fn usage(&self, priority: Priority) -> &Usage {
-        match priority {
-            Priority::Default => &self.default,
-            Priority::High => &self.high,
-        }
-    }
-
-    fn limits(&self, priority: Priority) -> LimitSet {
-        let upstream = self.upstream.borrow();
-        match priority {
-            Priority::Default => upstream.model.limits.default,
-            Priority::High => upstream.model.limits.high,
-        }
     }
 
     /// Lets a request (or a retry) in, if the circuit breakers allow.
     pub(crate) fn admit(self: &Rc<Self>, priority: Priority, retry: bool) -> Result<Admission, Overflow> {
-        let (usage, limits) = (self.usage(priority), self.limits(priority));
-        let full = if retry {
-            usage.retries.get() >= limits.retries
-        } else {
-            usage.requests.get() >= limits.requests
-        };
-        if full {
-            self.meter.overflows.add(1);
-            return Err(Overflow);
-        }
-        let count = if retry { &usage.retries } else { &usage.requests };
-        count.set(count.get() + 1);
+        let kind = if retry { Kind::Retries } else { Kind::Requests };
+        let slot = self.take(kind, priority)?;
         if !retry {
             self.meter.active.set(self.meter.active.get() + 1);
         }
-        Ok(Admission { cluster: Rc::clone(self), priority, retry })
+        Ok(Admission { cluster: Rc::clone(self), _slot: slot, retry })
+    }
+
+    /// Lets a connection be made, if the circuit breakers allow.
+    pub(crate) fn admit_connection(self: &Rc<Self>, priority: Priority) -> Result<Open, Overflow> {
+        let slot = self.take(Kind::Connections, priority)?;
+        self.meter.connections.set(self.meter.connections.get() + 1);
+        Ok(Open { cluster: Rc::clone(self), _slot: slot })
+    }
+
+    fn take(&self, kind: Kind, priority: Priority) -> Result<Slot, Overflow> {
+        self.breakers.take(kind, priority).inspect_err(|_| self.meter.overflows.add(1))
     }
 
     /// Requests of this thread under way at an endpoint.
@@ -132,9 +111,9 @@ impl LocalCluster {
                     let connection = Lent::Http1 { sender: Some(idle.sender), born: idle.born };
                     return Ok(Lease::new(self, endpoint, address, idle.local, true, connection));
                 }
-                let connected = self.open(&upstream, address, priority, downstream).await?;
+                let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
                 let local = connected.local;
-                let sender = self.start_http1(connected).await?;
+                let sender = start_http1(connected, open).await?;
                 let connection = Lent::Http1 { sender: Some(sender), born: Instant::now() };
                 Ok(Lease::new(self, endpoint, address, local, false, connection))
             }
@@ -155,8 +134,8 @@ impl LocalCluster {
                     let local = shared.local;
                     return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
                 }
-                let connected = self.open(&upstream, address, priority, downstream).await?;
-                let shared = self.start_http2(connected).await?;
+                let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
+                let shared = start_http2(connected, open).await?;
                 if shareable {
                     endpoint.shared.borrow_mut().push(Rc::clone(&shared));
                 }
@@ -169,87 +148,24 @@ impl LocalCluster {
 
     /// Opens a connection, counted against the circuit breakers.
     async fn open(
-        &self,
+        self: &Rc<Self>,
         upstream: &Upstream,
         address: SocketAddr,
         priority: Priority,
         downstream: &Connection,
-    ) -> Result<Connected, LeaseError> {
-        let limits = self.limits(priority);
-        let pending = &self.usage(priority).pending;
-        if self.meter.connections.get() >= u64::from(limits.connections) || pending.get() >= limits.pending {
-            self.meter.overflows.add(1);
-            return Err(LeaseError::Overflow);
-        }
-        let _waiting = Counted::up(pending);
+    ) -> Result<(Connected, Open), LeaseError> {
+        let open = self.admit_connection(priority).map_err(|Overflow| LeaseError::Overflow)?;
+        let _waiting = self.take(Kind::Pending, priority).map_err(|Overflow| LeaseError::Overflow)?;
         match connect(upstream, address, Some(downstream)).await {
             Ok(connected) => {
                 self.meter.connections_total.add(1);
-                Ok(connected)
+                Ok((connected, open))
             }
             Err(error) => {
                 self.meter.connect_failures.add(1);
                 Err(LeaseError::Connect(error))
             }
         }
-    }
-
-    async fn start_http1(
-        self: &Rc<Self>,
-        connected: Connected,
-    ) -> Result<http1::SendRequest<RequestBody>, LeaseError> {
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(200)
-            .handshake(TokioIo::new(connected.stream))
-            .await
-            .map_err(LeaseError::Handshake)?;
-        let cluster = Rc::clone(self);
-        cluster.connection_opened();
-        tokio::task::spawn_local(async move {
-            // An error here is the exchange's error too; it is reported there.
-            let _ = connection.with_upgrades().await;
-            cluster.connection_closed();
-        });
-        Ok(sender)
-    }
-
-    async fn start_http2(self: &Rc<Self>, connected: Connected) -> Result<Rc<Shared>, LeaseError> {
-        let local = connected.local;
-        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(256 * 1024)
-            .initial_connection_window_size(1024 * 1024)
-            .max_header_list_size(MAX_HEADERS)
-            .handshake(TokioIo::new(connected.stream))
-            .await
-            .map_err(LeaseError::Handshake)?;
-        let cluster = Rc::clone(self);
-        cluster.connection_opened();
-        let allowed = Rc::new(Cell::new(STREAMS_PER_CONNECTION));
-        let told = Rc::clone(&allowed);
-        tokio::task::spawn_local(async move {
-            let served = poll_fn(|cx| {
-                let polled = Pin::new(&mut connection).poll(cx);
-                if polled.is_pending() {
-                    told.set(connection.current_max_send_streams());
-                }
-                polled
-            });
-            // As with HTTP/1.
-            let _ = served.await;
-            cluster.connection_closed();
-        });
-        let now = Instant::now();
-        let idle_since = Cell::new(now);
-        Ok(Rc::new(Shared { sender, streams: Cell::new(0), allowed, born: now, idle_since, local }))
-    }
-
-    pub(crate) fn connection_opened(&self) {
-        self.meter.connections.set(self.meter.connections.get() + 1);
-    }
-
-    pub(crate) fn connection_closed(&self) {
-        self.meter.connections.set(self.meter.connections.get().saturating_sub(1));
     }
 
     /// Closes connections that were idle for too long, and forgets endpoints that are gone.
@@ -289,27 +205,61 @@ pub(crate) enum LeaseError {
     Handshake(#[source] hyper::Error),
 }
 
-/// Counts one up while it lives.
-struct Counted<'a>(&'a Cell<u32>);
-
-impl<'a> Counted<'a> {
-    fn up(count: &'a Cell<u32>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
-    }
+async fn start_http1(
+    connected: Connected,
+    open: Open,
+) -> Result<http1::SendRequest<RequestBody>, LeaseError> {
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(200)
+        .handshake(TokioIo::new(connected.stream))
+        .await
+        .map_err(LeaseError::Handshake)?;
+    tokio::task::spawn_local(async move {
+        // An error here is the exchange's error too; it is reported there.
+        let _ = connection.with_upgrades().await;
+        drop(open);
+    });
+    Ok(sender)
 }
 
-impl Drop for Counted<'_> {
+async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, LeaseError> {
+    let local = connected.local;
+    let (sender, mut connection) = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_header_list_size(MAX_HEADERS)
+        .handshake(TokioIo::new(connected.stream))
+        .await
+        .map_err(LeaseError::Handshake)?;
+    let allowed = Rc::new(Cell::new(STREAMS_PER_CONNECTION));
+    let told = Rc::clone(&allowed);
+    tokio::task::spawn_local(async move {
+        let served = poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            if polled.is_pending() {
+                told.set(connection.current_max_send_streams());
+            }
+            polled
+        });
+        // As with HTTP/1.
+        let _ = served.await;
+        drop(open);
+    });
+    let now = Instant::now();
+    let idle_since = Cell::new(now);
+    Ok(Rc::new(Shared { sender, streams: Cell::new(0), allowed, born: now, idle_since, local }))
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        let connections = &self.cluster.meter.connections;
+        connections.set(connections.get() - 1);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let usage = self.cluster.usage(self.priority);
-        let count = if self.retry { &usage.retries } else { &usage.requests };
-        count.set(count.get() - 1);
         if !self.retry {
             self.cluster.meter.active.set(self.cluster.meter.active.get() - 1);
         }
