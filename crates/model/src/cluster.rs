@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::listener::SendProxyProtocol;
-use crate::route::HeaderEdits;
+use crate::policy::HeaderEdits;
 use crate::source::Source;
 use crate::tls::TlsClient;
 

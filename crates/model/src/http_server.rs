@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::host::HostPattern;
-use crate::route::{HeaderEdits, Route};
+use crate::policy::HeaderEdits;
+use crate::route::Route;
 use crate::source::Source;
 use crate::template::Template;
 

@@ -13,6 +13,7 @@ mod edge;
 mod host;
 mod http_server;
 mod listener;
+mod policy;
 mod regex;
 mod route;
 mod source;
@@ -33,11 +34,11 @@ pub use http_server::{
 pub use listener::{
     Accepts, Chain, ChainTls, Listener, ProxyProtocol, SendProxyProtocol, Serve, TcpRoute, TcpTarget,
 };
+pub use policy::{Cors, HashKey, HeaderEdit, HeaderEdits, OriginMatch, RetryOn, RetryPolicy};
 pub use regex::{Pattern, PatternError};
 pub use route::{
-    Action, Cors, Forward, Fraction, HashKey, HeaderEdit, HeaderEdits, HeaderMatch, HostRewrite, Mirror,
-    OriginMatch, PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Respond, RetryOn, RetryPolicy,
-    Route, RouteMatch, Target, ValueMatch,
+    Action, Forward, Fraction, HeaderMatch, HostRewrite, Mirror, PathMatch, PathRewrite, QueryMatch,
+    Redirect, RedirectPath, Respond, Route, RouteMatch, Target, ValueMatch,
 };
 pub use source::{Fingerprint, Source};
 pub use template::{Operator, Segment, Template, TemplateError};
