@@ -19,6 +19,19 @@ pub struct Service {
     pub cluster_ip: Option<String>,
     pub ports: Vec<ServicePort>,
     pub selector: Option<BTreeMap<String, String>>,
+    pub load_balancer_class: Option<String>,
+    #[serde(rename = "loadBalancerIP")]
+    pub load_balancer_ip: Option<String>,
+    pub load_balancer_source_ranges: Vec<String>,
+    pub allocate_load_balancer_node_ports: Option<bool>,
+    pub external_traffic_policy: Option<String>,
+    pub health_check_node_port: Option<i64>,
+    pub session_affinity: Option<String>,
+    pub ip_families: Vec<String>,
+    pub ip_family_policy: Option<String>,
+    /// Host names and addresses in `status.loadBalancer.ingress`.
+    #[serde(skip)]
+    pub status_addresses: Vec<String>,
 }
 
 /// One of `spec.ports` of a Service.

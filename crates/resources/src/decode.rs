@@ -108,6 +108,7 @@ fn object(mut fields: Fields, origin: &Origin) -> Result<Object, Box<Problem>> {
         )
         .fix("write it as getambassador.io/v3alpha1")),
         Group::Kubernetes => core::view(&kind, &meta, fields),
+        Group::Checked => Ok(View::Written(Box::new(fields.into()))),
         Group::Foreign => Ok(View::Foreign),
     };
     match view {
@@ -139,8 +140,17 @@ fn meta(api_version: String, metadata: &Value) -> Meta {
         api_version,
         labels: texts("labels"),
         annotations: texts("annotations"),
+        unquoted_annotations: unquoted(metadata),
+        uid: metadata.get("uid").and_then(text).unwrap_or_default(),
+        deleting: metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
     }
+}
+
+fn unquoted(metadata: &Value) -> Vec<String> {
+    let annotations = metadata.get("annotations").and_then(Value::as_object);
+    let wrong = |value: &Value| matches!(value, Value::Bool(_) | Value::Number(_));
+    annotations.into_iter().flatten().filter(|(_, value)| wrong(value)).map(|(key, _)| key.clone()).collect()
 }
 
 fn namespace(metadata: &Value, kind: &str) -> Arc<str> {
@@ -181,6 +191,8 @@ enum Group {
     /// A version of `getambassador.io` that nobody had heard of when this was written.
     AmbassadorFuture,
     Kubernetes,
+    /// Only checks look at it.
+    Checked,
     Foreign,
 }
 
@@ -192,6 +204,17 @@ impl Group {
             }
             None if api_version == "v1" && core::KINDS.contains(&kind) => Self::Kubernetes,
             Some(("discovery.k8s.io", "v1")) if kind == "EndpointSlice" => Self::Kubernetes,
+            Some(("networking.k8s.io", "v1" | "v1beta1") | ("extensions", "v1beta1"))
+                if matches!(kind, "Ingress" | "IngressClass") =>
+            {
+                Self::Kubernetes
+            }
+            Some(("elbv2.k8s.aws", _)) if matches!(kind, "IngressClassParams" | "TargetGroupBinding") => {
+                Self::Kubernetes
+            }
+            Some(("apps", "v1")) if kind == "Deployment" => Self::Checked,
+            Some(("install.istio.io", _)) if kind == "IstioOperator" => Self::Checked,
+            Some(("networking.istio.io", _)) if matches!(kind, "Gateway" | "VirtualService") => Self::Checked,
             _ => Self::Foreign,
         }
     }
@@ -205,7 +228,7 @@ impl Group {
     }
 }
 
-const CLUSTER_SCOPED: [&str; 9] = [
+const CLUSTER_SCOPED: [&str; 10] = [
     "Namespace",
     "Node",
     "PersistentVolume",
@@ -213,6 +236,7 @@ const CLUSTER_SCOPED: [&str; 9] = [
     "ClusterRoleBinding",
     "CustomResourceDefinition",
     "IngressClass",
+    "IngressClassParams",
     "GatewayClass",
     "StorageClass",
 ];

@@ -12,6 +12,8 @@ pub mod ambassador;
 pub mod core;
 mod decode;
 mod document;
+pub mod elbv2;
+pub mod networking;
 mod object;
 mod problem;
 mod report;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::problem::{Code, Problem, Severity};
-use crate::{ambassador, core};
+use crate::{ambassador, core, elbv2, networking};
 
 /// Kind, namespace and name: what makes an object that object. Cluster-scoped kinds have an empty namespace.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
@@ -81,6 +81,12 @@ pub struct Meta {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Keys of annotations whose value stands without quotes (`"x": true`): Kubernetes refuses the whole object.
+    pub unquoted_annotations: Vec<String>,
+    /// `metadata.uid`; empty in files.
+    pub uid: String,
+    /// Is it being deleted (`metadata.deletionTimestamp`)?
+    pub deleting: bool,
     /// `metadata.generation`; 0 in files.
     pub generation: i64,
 }
@@ -117,6 +123,12 @@ pub enum View {
     Endpoints(Box<core::Endpoints>),
     Secret(Box<core::Secret>),
     Namespace,
+    Ingress(Box<networking::Ingress>),
+    IngressClass(Box<networking::IngressClass>),
+    IngressClassParams(Box<elbv2::IngressClassParams>),
+    TargetGroupBinding(Box<elbv2::TargetGroupBinding>),
+    /// A kind that only checks look at (Deployment, IstioOperator, …), as it was written, without its metadata.
+    Written(Box<serde_json::Value>),
     /// A kind of a group we read that this version does not act on (RateLimitService, ConsulResolver, …).
     Inactive,
     /// A kind of a group that is nobody's business here (Deployment, …).

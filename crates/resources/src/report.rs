@@ -1,6 +1,7 @@
 //! A verdict for every object.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,8 +11,8 @@ use crate::problem::{Problem, Severity};
 /// What became of the objects of a [`crate::Set`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Report {
-    /// One for every object of a kind the gateway reads.
-    pub verdicts: BTreeMap<ObjectId, Verdict>,
+    /// One for every object of a kind the gateway reads. Reports share what did not change from one to the next.
+    pub verdicts: Arc<BTreeMap<ObjectId, Arc<Verdict>>>,
     /// Problems of no object: files that could not be read.
     pub general: Vec<Problem>,
 }
@@ -40,9 +41,8 @@ pub enum State {
 impl Report {
     /// The verdict on an object, made [`State::Accepted`] if there is none yet.
     pub fn verdict(&mut self, object: &ObjectId) -> &mut Verdict {
-        self.verdicts
-            .entry(object.clone())
-            .or_insert_with(|| Verdict { state: State::Accepted, problems: Vec::new() })
+        let accepted = || Arc::new(Verdict { state: State::Accepted, problems: Vec::new() });
+        Arc::make_mut(Arc::make_mut(&mut self.verdicts).entry(object.clone()).or_insert_with(accepted))
     }
 
     /// Adds a problem to its object's verdict, without changing the state.

@@ -7,11 +7,11 @@ use crate::problem::{Code, Problem, Severity};
 
 /// All objects at one moment. Two sets with the same objects are the same set, whatever the order they were read in.
 ///
-/// Objects are shared: a set made after one change holds the same `Arc`s for everything else.
+/// Objects are shared: a set made after one change holds the same `Arc`s for everything else. A clone costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    objects: Vec<Arc<Object>>,
-    problems: Vec<Problem>,
+    objects: Arc<[Arc<Object>]>,
+    problems: Arc<[Problem]>,
 }
 
 /// Collects objects into a [`Set`].
@@ -50,9 +50,7 @@ impl SetBuilder {
             }
             same
         });
-        problems.sort();
-        problems.dedup();
-        Set { objects, problems }
+        Set::in_order(objects, problems)
     }
 }
 
@@ -63,7 +61,7 @@ impl Set {
         debug_assert!(objects.is_sorted_by(|a, b| a.id < b.id), "the caller promised");
         problems.sort();
         problems.dedup();
-        Self { objects, problems }
+        Self { objects: objects.into(), problems: problems.into() }
     }
 
     /// All objects, in the order of their ids.
@@ -93,14 +91,16 @@ impl Set {
         &self.problems
     }
 
-    /// The same set with some objects exchanged for others of the same id.
+    /// The same set, but with these objects instead of those with their ids, or beside the others.
     #[must_use]
-    pub fn with_replaced(&self, replace: impl Fn(&ObjectId) -> Option<Arc<Object>>) -> Self {
-        let objects = self
-            .objects
-            .iter()
-            .map(|object| replace(&object.id).unwrap_or_else(|| Arc::clone(object)))
-            .collect();
-        Self { objects, problems: self.problems.clone() }
+    pub fn with(&self, versions: impl IntoIterator<Item = Arc<Object>>) -> Self {
+        let mut objects = self.objects.to_vec();
+        for version in versions {
+            match objects.binary_search_by(|object| object.id.cmp(&version.id)) {
+                Ok(at) => objects[at] = version,
+                Err(at) => objects.insert(at, version),
+            }
+        }
+        Self { objects: objects.into(), problems: Arc::clone(&self.problems) }
     }
 }

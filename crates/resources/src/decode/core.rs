@@ -1,4 +1,4 @@
-//! Kubernetes' own kinds.
+//! Kubernetes' own kinds, and those that belong to its load balancers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Fields;
 use super::typed::{Fault, describe, drop_nulls, typed};
-use crate::core::{EndpointSlice, Secret};
+use crate::core::{EndpointSlice, Secret, Service};
 use crate::object::{Meta, View};
 
 /// The kinds of the core group that are read.
@@ -26,9 +26,14 @@ pub(super) fn view(kind: &str, meta: &Meta, mut fields: Fields) -> Result<View, 
     fields.retain(|_, value| !value.is_null());
     Ok(match kind {
         "Service" => {
-            let spec = fields.remove("spec").unwrap_or_else(|| Value::Object(Fields::new()));
-            View::Service(typed(&spec, "spec")?)
+            let mut service: Box<Service> = typed(&spec(&mut fields), "spec")?;
+            service.status_addresses = status_addresses(&fields);
+            View::Service(service)
         }
+        "Ingress" => View::Ingress(typed(&spec(&mut fields), "spec")?),
+        "IngressClass" => View::IngressClass(typed(&spec(&mut fields), "spec")?),
+        "IngressClassParams" => View::IngressClassParams(typed(&spec(&mut fields), "spec")?),
+        "TargetGroupBinding" => View::TargetGroupBinding(typed(&spec(&mut fields), "spec")?),
         "Endpoints" => View::Endpoints(typed(&Value::Object(fields), "")?),
         "EndpointSlice" => {
             let mut slice: Box<EndpointSlice> = typed(&Value::Object(fields), "")?;
@@ -37,6 +42,18 @@ pub(super) fn view(kind: &str, meta: &Meta, mut fields: Fields) -> Result<View, 
         }
         _ => View::Namespace,
     })
+}
+
+fn spec(fields: &mut Fields) -> Value {
+    fields.remove("spec").unwrap_or_else(|| Value::Object(Fields::new()))
+}
+
+/// Host names and addresses that a load balancer has given the object.
+fn status_addresses(fields: &Fields) -> Vec<String> {
+    let entries = fields.get("status").and_then(|status| status.pointer("/loadBalancer/ingress"));
+    let entries = entries.and_then(Value::as_array).into_iter().flatten();
+    let address = |entry: &Value| Some(entry.get("hostname").or_else(|| entry.get("ip"))?.as_str()?.to_owned());
+    entries.filter_map(address).collect()
 }
 
 /// By hand, because a message must never show a value.

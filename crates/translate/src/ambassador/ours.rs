@@ -83,6 +83,11 @@ impl<'a> Ours<'a> {
             | View::Endpoints(_)
             | View::Secret(_)
             | View::Namespace
+            | View::Ingress(_)
+            | View::IngressClass(_)
+            | View::IngressClassParams(_)
+            | View::TargetGroupBinding(_)
+            | View::Written(_)
             | View::Foreign => return,
         };
         let elsewhere = options.single_namespace && *object.id.namespace != *options.namespace;
