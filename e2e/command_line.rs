@@ -159,6 +159,31 @@ fn explain_names_the_way() -> Result<()> {
 }
 
 #[test]
+fn explain_tells_every_branch_and_the_trusted_client() -> Result<()> {
+    let canary = mapping("canary", "/quote/", "canary") + "  weight: 30\n";
+    let edge = "apiVersion: getambassador.io/v3alpha1\nkind: Module\nmetadata: {name: ambassador}\nspec:\n  config:\n    \
+                xff_num_trusted_hops: 1\n";
+    let directory = directory(&format!("{}{canary}---\n{edge}", good()))?;
+    let path = directory.path().to_string_lossy().into_owned();
+    let url = "http://www.example.com:8080/quote/";
+    let told = |more: &[&str]| {
+        let arguments = [&["explain", &path, url][..], more].concat();
+        String::from_utf8_lossy(&output(&arguments).stdout).into_owned()
+    };
+    let text = told(&["--from", "203.0.113.9", "--peer", "10.0.0.1"]);
+    for part in
+        ["30 % (weight 30 of 100)", "70 % (weight 70 of 100)", "client       203.0.113.9: as the load"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let text = told(&["--peer", "10.0.0.1", "--xff", "198.51.100.1, 203.0.113.9"]);
+    assert!(text.contains("client       203.0.113.9: place 1 from the right"), "{text}");
+    let text = told(&["--peer", "10.0.0.1", "--xff", "nonsense"]);
+    assert!(text.contains("client       10.0.0.1"), "{text}");
+    Ok(())
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() -> Result<()> {
     let directory = directory(&good())?;
     for arguments in [&["completions", "bash"][..], &["routes"], &["check"], &["--help"]] {

@@ -2,8 +2,12 @@
 //!
 //! A missing tool fails the test that needs it.
 
+mod audit;
 mod command_line;
 mod documentation;
+mod edge;
+mod edge_running;
+mod edge_table;
 mod examples;
 mod gateway;
 mod load;

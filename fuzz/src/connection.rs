@@ -1,5 +1,6 @@
 //! The first bytes of a connection.
 
+use plenipo_model::ProxyTlvs;
 use plenipo_proxy::proxy_protocol::{Parsed, parse, write_v1, write_v2};
 use plenipo_proxy::sniff::{ClientHello, Sniff, sniff};
 
@@ -25,13 +26,10 @@ pub fn proxy_protocol(input: &[u8]) {
                 write_v1(&mut out, source, destination);
                 assert!(matches!(parse(&out), Parsed::Header(_)));
                 out.clear();
-                let tlvs: Vec<(u8, &[u8])> = header
-                    .tlvs
-                    .iter()
-                    .filter(|tlv| tlv.0 != 3)
-                    .map(|tlv| (tlv.0, tlv.1.as_slice()))
-                    .collect();
-                write_v2(&mut out, header.addresses, &tlvs, true);
+                let tlvs = header.tlvs.iter().find(|tlv| tlv.0 == 0xea);
+                let endpoint = tlvs.map(|tlv| String::from_utf8_lossy(&tlv.1).into_owned());
+                let tlvs = ProxyTlvs { endpoint, ..ProxyTlvs::network_load_balancer() };
+                write_v2(&mut out, header.addresses, &tlvs);
                 let Parsed::Header(again) = parse(&out) else { panic!("{out:?} cannot be read") };
                 if same && canonical(source) && canonical(destination) {
                     assert_eq!(again.addresses, header.addresses);

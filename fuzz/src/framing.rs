@@ -1,5 +1,6 @@
 //! Where one HTTP/1 request ends and the next begins.
 
+use plenipo_model::Desync;
 use plenipo_proxy::framing::{Framing, Progress, Rest};
 
 /// The first byte chooses the options and how the bytes are cut; the rest is what a client sends.
@@ -8,7 +9,14 @@ use plenipo_proxy::framing::{Framing, Progress, Rest};
 /// complete head was either passed as one or refused.
 pub fn framing(input: &[u8]) {
     let Some((choice, stream)) = input.split_first() else { return };
-    let new = || Framing::new(2048, choice & 1 != 0);
+    let mode = [None, Some(Desync::Monitor), Some(Desync::Defensive), Some(Desync::Strictest)][usize::from(choice >> 6)];
+    let new = || {
+        let framing = Framing::new(2048, choice & 1 != 0);
+        match mode {
+            None => framing,
+            Some(mode) => framing.with_request_lines().with_desync(mode),
+        }
+    };
     let mut whole = new();
     let Progress { passed, rest } = whole.advance(stream);
     assert!(passed <= stream.len());
@@ -21,7 +29,7 @@ pub fn framing(input: &[u8]) {
         let progress = pieces.advance(&stream[at..end]);
         at += progress.passed;
         last = progress.rest;
-        if let Rest::Violation(_) = last {
+        if let Rest::Violation(_) | Rest::Over = last {
             break;
         }
     }

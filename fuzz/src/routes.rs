@@ -53,6 +53,7 @@ pub fn routes(input: &[u8]) {
             query,
             method: &question.method,
             headers: &question.headers,
+            peer: None,
             draw: question.draw,
         };
         let with_port = host.port.map(|port| HostPattern::Exact(format!("{}:{port}", host.name)));
@@ -118,8 +119,10 @@ fn edge(bind: SocketAddr, hosts: Vec<VirtualHost>) -> Edge {
         name: "l".to_owned(),
         source: source(),
         bind,
+        transport: plenipo_model::Transport::Tcp,
         declared_port: 80,
         proxy_protocol: ProxyProtocol::Off,
+        inner_proxy_from: Vec::new(),
         stats_prefix: "ingress_http".to_owned(),
         max_connections: None,
         chains: vec![chain],

@@ -2,7 +2,7 @@
 
 use plenipo_model::{
     Accepts, Action, Chain, ChainTls, Edge, HostRewrite, InsecureAction, Listener, PathMatch, PathRewrite,
-    Route, RouteMatch, Serve, Source, Target, TcpRoute, ValueMatch, VirtualHost,
+    Route, RouteMatch, Serve, Source, Target, TcpTarget, ValueMatch, VirtualHost,
 };
 use serde::Serialize;
 
@@ -40,7 +40,8 @@ pub fn route_table(edge: &Edge) -> Vec<RouteRow> {
             Serve::Http(server) => {
                 server.hosts.iter().flat_map(|host| host_rows(listener, chain, host)).collect::<Vec<_>>()
             }
-            Serve::Tcp(route) => vec![tcp_row(listener, chain, route)],
+            Serve::Tcp(route) => vec![relay_row(listener, chain, &route.name, &route.source, &route.targets)],
+            Serve::Udp(route) => vec![relay_row(listener, chain, &route.name, &route.source, &route.targets)],
         })
         .collect()
 }
@@ -69,30 +70,37 @@ fn host_rows(listener: &Listener, chain: &Chain, host: &VirtualHost) -> Vec<Rout
     host.routes.iter().enumerate().map(row).collect()
 }
 
-fn tcp_row(listener: &Listener, chain: &Chain, route: &TcpRoute) -> RouteRow {
+fn relay_row(
+    listener: &Listener,
+    chain: &Chain,
+    name: &str,
+    source: &Source,
+    targets: &[TcpTarget],
+) -> RouteRow {
     let host = match &chain.accepts {
         Accepts::Tls(names) => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         Accepts::ClearText | Accepts::Anything => "*".to_owned(),
     };
-    let total = route.targets.iter().map(|target| target.weight).sum();
-    let shares = route.targets.iter().map(|target| share(&target.cluster, target.weight, total));
+    let total = targets.iter().map(|target| target.weight).sum();
+    let shares = targets.iter().map(|target| share(&target.cluster, target.weight, total));
     RouteRow {
         listener: listener.name.clone(),
         protocol: protocol(chain),
         host,
         insecure: None,
         order: 1,
-        route: route.name.clone(),
+        route: name.to_owned(),
         path: String::new(),
         also: Vec::new(),
         action: shares.collect::<Vec<_>>().join(", "),
-        source: route.source.clone(),
+        source: source.clone(),
     }
 }
 
 fn protocol(chain: &Chain) -> &'static str {
     match (&chain.tls, &chain.serve, &chain.accepts) {
         (ChainTls::Broken(_), _, _) => "tls-broken",
+        (_, Serve::Udp(_), _) => "udp",
         (ChainTls::Terminate(_), Serve::Http(_), _) => "https",
         (ChainTls::Terminate(_), Serve::Tcp(_), _) => "tls",
         (ChainTls::Untouched, Serve::Http(_), _) => "http",

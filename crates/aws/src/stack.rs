@@ -12,10 +12,8 @@ use serde::Serialize;
 
 pub use listener::{AlpnPolicy, Listener, ListenerProtocol, MutualAuthentication, MutualMode};
 pub use rule::{Action, Condition, Forward, Redirect, Rule, TargetRef, Transform, Values, WeightedTarget};
-pub use security::{Grant, GroupRef, PeerRef, Permission, SecurityGroupSpec};
-pub use target::{
-    HealthCheck, HealthPort, NetworkingRule, TargetGroup, TargetProtocol, TargetType,
-};
+pub use security::{Grant, GroupRef, PeerRef, Permission, PortRef, SecurityGroupSpec};
+pub use target::{HealthCheck, HealthPort, NetworkingRule, TargetGroup, TargetProtocol, TargetType};
 
 /// One load balancer and what belongs to it: what one Service, or one group of Ingresses, asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -39,7 +37,7 @@ pub struct Stack {
     /// Shield Advanced: on, off, or left as it is.
     pub shield: Option<bool>,
     /// A network load balancer in front of this (application) one.
-    pub frontend: Option<Box<Stack>>,
+    pub frontend: Option<Box<Self>>,
 }
 
 /// Who makes a load balancer out of the objects, and how the annotations are therefore read.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::balancer::StickyEndpoint;
 use crate::listener::SendProxyProtocol;
 use crate::policy::HeaderEdits;
 use crate::source::Source;
@@ -45,6 +46,38 @@ pub struct Cluster {
     pub limits: Limits,
     /// Active health checks; an endpoint is used while all pass.
     pub health_checks: Vec<HealthCheck>,
+    /// What becomes of unhealthy endpoints when there are few others.
+    #[serde(skip_serializing_if = "FailOpen::is_usual")]
+    pub fail_open: FailOpen,
+    /// Clients stay at one endpoint by cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyEndpoint>,
+    /// An endpoint that joins others, or becomes healthy again, gets its full share only after so long, and linearly more
+    /// until then.
+    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<Duration>,
+    /// What is under way at an endpoint that is gone from `endpoints` is cut after so long; none = never.
+    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Duration>,
+}
+
+/// When unhealthy endpoints are used as if they were healthy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailOpen {
+    /// When fewer than half are healthy, so that the few left are not overrun (Envoy's "panic threshold", 50 %).
+    #[default]
+    BelowHalf,
+    /// When none is healthy (Application and Network Load Balancers).
+    WhenNone,
+    /// Never (Classic Load Balancers): without a healthy one there is none.
+    Never,
+}
+
+impl FailOpen {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a cluster's endpoints are.
@@ -111,6 +144,8 @@ pub enum Balance {
     RoundRobin,
     /// The one of two random ones with fewer requests under way.
     LeastRequest,
+    /// The one with the fewest requests under way; among equals in turn. Looks at all of them for every request.
+    LeastOutstanding,
     /// By the hash of the request's key on a ring (weights count).
     RingHash,
     /// By the hash of the request's key in a Maglev table.
@@ -195,6 +230,39 @@ pub struct HealthCheck {
     pub unhealthy_after: u32,
     /// What is asked.
     pub probe: HealthProbe,
+    /// The port to ask on; none = that of the traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// By TLS or not.
+    #[serde(skip_serializing_if = "HealthTransport::is_traffic")]
+    pub transport: HealthTransport,
+}
+
+/// How a health check reaches an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthTransport {
+    /// As the traffic does.
+    #[default]
+    Traffic,
+    /// In clear text.
+    ClearText,
+    /// By TLS like this.
+    Tls(Arc<TlsClient>),
+}
+
+impl HealthCheck {
+    /// On the port of the traffic and as the traffic goes; one pass makes healthy, two failures unhealthy.
+    pub fn new(timeout: Duration, interval: Duration, probe: HealthProbe) -> Self {
+        let (port, transport) = (None, HealthTransport::Traffic);
+        Self { timeout, interval, healthy_after: 1, unhealthy_after: 2, probe, port, transport }
+    }
+}
+
+impl HealthTransport {
+    fn is_traffic(&self) -> bool {
+        *self == Self::Traffic
+    }
 }
 
 /// What a health check asks.
@@ -219,6 +287,13 @@ pub enum HealthProbe {
         /// `:authority`; none = the cluster's name.
         authority: Option<String>,
     },
+    /// An empty gRPC call of any method, over HTTP/2.
+    GrpcCall {
+        /// `/package.Service/Method`.
+        path: String,
+        /// Inclusive ranges of gRPC statuses that pass.
+        statuses: Vec<(u16, u16)>,
+    },
     /// A connection that opens.
     Tcp,
 }
@@ -242,6 +317,10 @@ impl Cluster {
             keepalive: None,
             limits: Limits::default(),
             health_checks: Vec::new(),
+            fail_open: FailOpen::default(),
+            sticky: None,
+            slow_start: None,
+            drain: None,
         }
     }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::balancer::{BalancerRules, ClientCertificateFields};
 use crate::host::HostPattern;
 use crate::policy::HeaderEdits;
 use crate::route::Route;
 use crate::source::Source;
 use crate::template::Template;
+use crate::tls::ClientRoots;
 
 /// HTTP behind one chain.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -62,6 +64,9 @@ pub struct HttpServer {
     pub response_headers: HeaderEdits,
     /// Where requests are reported.
     pub access_log: Option<Arc<AccessLog>>,
+    /// Messages are treated as by a load balancer; none = by a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<Arc<BalancerRules>>,
 }
 
 /// One name (or pattern) and its routes.
@@ -77,8 +82,12 @@ pub struct VirtualHost {
     pub redirect_unmatched: bool,
     /// Every request is refused with this status: the host's TLS or authorisation cannot be set up as asked.
     pub refuse: Option<Refusal>,
-    /// In the order in which they are tried.
-    pub routes: Vec<Arc<Route>>,
+    /// Load balancers in front that tell who the client is; none = only its TLS connection to us does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_identity: Option<Arc<ForwardedIdentity>>,
+    /// In the order in which they are tried. Shared, because the same ones stand behind several chains and outlive changes
+    /// elsewhere.
+    pub routes: Arc<[Arc<Route>]>,
 }
 
 /// A host that refuses traffic, and why.
@@ -163,6 +172,9 @@ pub struct HttpLimits {
     /// A connection without a request is closed after so long. Default 1 h.
     #[serde(with = "crate::duration")]
     pub idle_timeout: Duration,
+    /// A connection takes no new request after so long; none = no limit.
+    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
     /// Streams of one HTTP/2 connection. Default 100.
     pub max_streams: u32,
 }
@@ -196,6 +208,21 @@ pub struct ClientCertDetails {
     pub dns: bool,
     /// `URI=…` for every URI.
     pub uri: bool,
+}
+
+/// A load balancer in front that ends the client's TLS and tells in header fields which certificate it saw. What it
+/// tells counts as the certificate of a TLS connection does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ForwardedIdentity {
+    /// TCP peers (or who their PROXY header says they are) that are believed. Fields from others are left out.
+    pub from: Vec<IpNet>,
+    /// The fields. Those of a passthrough are a certificate that nobody has checked yet, and are passed on to upstreams as
+    /// they came; those of a verification are taken as told.
+    pub fields: ClientCertificateFields,
+    /// What certificates of a passthrough are checked against; none = nothing. One that does not pass is answered 403.
+    pub roots: Option<ClientRoots>,
+    /// Requests without a certificate are answered 403, whoever sent them.
+    pub required: bool,
 }
 
 /// Who may come in at all; others are answered 403.
@@ -263,6 +290,7 @@ impl Default for HttpLimits {
             body_bytes: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(3600),
+            lifetime: None,
             max_streams: 100,
         }
     }
@@ -293,20 +321,45 @@ impl HttpServer {
             refuse: None,
             response_headers: HeaderEdits::default(),
             access_log: None,
+            balancer: None,
+        }
+    }
+}
+
+impl HttpServer {
+    /// Are `x-envoy-*` fields written, which say what the gateway did?
+    pub fn adds_envoy_headers(&self) -> bool {
+        !self.suppress_envoy_headers && self.balancer.is_none()
+    }
+}
+
+impl HttpLimits {
+    /// Those of an Application Load Balancer: 16 KiB of request line, 64 KiB of head, 60 s for a head and between
+    /// requests, an hour for a connection, 128 streams.
+    pub fn balancer() -> Self {
+        Self {
+            header_bytes: 64 * 1024,
+            header_fields: 1000,
+            header_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            lifetime: Some(Duration::from_secs(3600)),
+            max_streams: 128,
+            ..Self::default()
         }
     }
 }
 
 impl VirtualHost {
     /// A host that serves these routes whether the request is secure or not.
-    pub fn new(source: Source, host: HostPattern, routes: Vec<Arc<Route>>) -> Self {
+    pub fn new(source: Source, host: HostPattern, routes: impl Into<Arc<[Arc<Route>]>>) -> Self {
         Self {
             source,
             host,
             insecure: InsecureAction::Route,
             redirect_unmatched: false,
             refuse: None,
-            routes,
+            client_identity: None,
+            routes: routes.into(),
         }
     }
 }

@@ -7,12 +7,14 @@
 //! Nothing here knows a socket, a clock, a file, a cluster or the name of any configuration dialect. Constructors
 //! refuse what cannot work, so that whoever holds a value may rely on it.
 
+mod balancer;
 mod cluster;
 mod duration;
 mod edge;
 mod host;
 mod http_server;
 mod listener;
+mod location;
 mod policy;
 mod regex;
 mod route;
@@ -20,20 +22,26 @@ mod source;
 mod template;
 mod tls;
 
+pub use balancer::{
+    BalancerAnswers, BalancerRules, ClientCertificateFields, ClientProtocol, Desync, ForwardedFor,
+    StickyEndpoint, StickyTargets, TlsFields,
+};
 pub use cluster::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, HealthCheck, HealthProbe, LimitSet,
-    Limits, Priority, TcpKeepalive, UpstreamProtocol,
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, FailOpen, HealthCheck, HealthProbe,
+    HealthTransport, LimitSet, Limits, Priority, TcpKeepalive, UpstreamProtocol,
 };
 pub use edge::{Edge, PortMap};
 pub use host::{HostPattern, HostPatternError};
 pub use http_server::{
     AccessLog, AccessLogFormat, AddressRules, ClientCertDetails, ClientCertHeader, ErrorBody, ErrorResponse,
-    Forwarding, HttpLimits, HttpServer, InsecureAction, PathPolicy, Refusal, SecurityModel, UnderscorePolicy,
-    VirtualHost,
+    ForwardedIdentity, Forwarding, HttpLimits, HttpServer, InsecureAction, PathPolicy, Refusal,
+    SecurityModel, UnderscorePolicy, VirtualHost,
 };
 pub use listener::{
-    Accepts, Chain, ChainTls, Listener, ProxyProtocol, SendProxyProtocol, Serve, TcpRoute, TcpTarget,
+    Accepts, Chain, ChainTls, Listener, ProxyProtocol, ProxyTlvs, SendProxyProtocol, Serve, TcpRoute,
+    TcpTarget, Transport, UdpRoute,
 };
+pub use location::{LocationError, LocationPart, LocationTemplate};
 pub use policy::{Cors, HashKey, HeaderEdit, HeaderEdits, OriginMatch, RetryOn, RetryPolicy};
 pub use regex::{Pattern, PatternError};
 pub use route::{

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
+use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
+use crate::balancer::{ClientProtocol, StickyTargets};
 use crate::cluster::Priority;
 use crate::http_server::ErrorResponse;
+use crate::location::LocationTemplate;
 use crate::policy::{Cors, HashKey, HeaderEdits, RetryPolicy, as_text};
 use crate::regex::Pattern;
 use crate::source::Source;
@@ -54,6 +57,12 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// Its query parameters.
     pub query: Vec<QueryMatch>,
+    /// Expressions over whole parameters as they stand in the query, `name=value`; for each, some parameter must match.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Pattern>,
+    /// The networks that its peer (by TCP, or by what its PROXY header says) is in one of; empty = any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<IpNet>,
     /// Part of the requests it takes; the rest goes on to the next route. None = all.
     pub fraction: Option<Fraction>,
 }
@@ -157,6 +166,12 @@ pub struct Forward {
     pub upgrades: Vec<String>,
     /// Which circuit breakers it counts against.
     pub priority: Priority,
+    /// What the client must speak; none = anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_protocol: Option<ClientProtocol>,
+    /// The target drawn for a client is remembered by cookie; none = every request is drawn anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyTargets>,
 }
 
 /// One of the clusters of a [`Forward`].
@@ -232,6 +247,9 @@ pub struct Redirect {
     pub status: StatusCode,
     /// Leave the query out.
     pub strip_query: bool,
+    /// The whole URL; when it is there, only it and `status` count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationTemplate>,
 }
 
 /// What becomes of the path in a redirect. The query stays unless the new path has its own.
@@ -280,6 +298,8 @@ impl Forward {
             hash: None,
             upgrades: Vec::new(),
             priority: Priority::Default,
+            client_protocol: None,
+            sticky: None,
         }
     }
 }
@@ -303,8 +323,16 @@ impl Route {
     /// A route for a path with nothing but its action set.
     pub fn new(name: &str, source: Source, path: PathMatch, action: Action) -> Self {
         let pattern = path.text().into();
-        let matches =
-            RouteMatch { path, host: None, method: None, headers: vec![], query: vec![], fraction: None };
+        let matches = RouteMatch {
+            path,
+            host: None,
+            method: None,
+            headers: vec![],
+            query: vec![],
+            parameters: vec![],
+            peers: vec![],
+            fraction: None,
+        };
         Self {
             name: name.into(),
             source,

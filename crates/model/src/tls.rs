@@ -26,7 +26,8 @@ pub struct TlsServer {
     /// IANA or OpenSSL names as written; empty = the stack's own list. Names the stack does not know are left out by the
     /// translator with a problem.
     pub cipher_suites: Vec<String>,
-    /// Protocols offered by ALPN, in order of preference; empty = ALPN is not answered.
+    /// Protocols offered by ALPN, in order of preference, which decides over the client's; empty = ALPN is not answered.
+    /// With none in common the handshake goes on without one (as Envoy and AWS's load balancers do).
     pub alpn: Vec<String>,
 }
 
@@ -86,6 +87,9 @@ pub enum ClientAuth {
     Optional(ClientRoots),
     /// Without a valid one the handshake fails.
     Required(ClientRoots),
+    /// Asked for, without naming authorities; none, expired and untrusted ones are all let in, for somebody behind to
+    /// judge. Only that the client has the key is made sure of.
+    Unverified,
 }
 
 /// Against what client certificates are checked.
@@ -95,6 +99,27 @@ pub struct ClientRoots {
     pub roots: Arc<RootStore>,
     /// Revocation lists; a certificate named in one is refused.
     pub revocation: Option<Arc<RevocationList>>,
+    /// Name the roots in the request for a certificate, so that clients choose one by them. Usual.
+    #[serde(skip_serializing_if = "is_true")]
+    pub advertise_names: bool,
+    /// Take client certificates that have expired.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ignore_expiry: bool,
+}
+
+impl ClientRoots {
+    /// The usual checks against these roots.
+    pub fn new(roots: Arc<RootStore>, revocation: Option<Arc<RevocationList>>) -> Self {
+        Self { roots, revocation, advertise_names: true, ignore_expiry: false }
+    }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// TLS versions that the stack speaks.

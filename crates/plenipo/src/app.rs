@@ -2,7 +2,6 @@
 //!
 //! Everything here runs on the control thread. [`Control::apply`] is the only place that publishes.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,10 +12,11 @@ use plenipo_admin::{LogLevel, Published, Server, State};
 use plenipo_model::{Edge, Source};
 use plenipo_proxy::{Proxy, Snapshot};
 use plenipo_resources::{Problem, Report, Set, Severity};
-use plenipo_translate::LastGood;
+use plenipo_translate::{LastGood, ReferencedFiles};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::balancers::Balancers;
 use crate::exit::{Ending, Exit};
 use crate::reading;
 use crate::settings::{Reading, Settings};
@@ -38,7 +38,7 @@ pub(crate) async fn serve(
     settings: Settings,
     admin: Server,
     log_level: LogLevel,
-    ready: impl AsyncFnOnce(&Edge) -> anyhow::Result<()>,
+    ready: impl FnOnce(&Edge, Option<&Balancers>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     raise_descriptor_limit();
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
@@ -55,12 +55,13 @@ pub(crate) async fn serve(
         started: (Instant::now(), SystemTime::now()),
     };
     tokio::spawn(admin.serve(state));
-    let mut control = Control::new(settings.reading, proxy, published);
+    let balancers = settings.balancers.map(Balancers::start).transpose()?;
+    let mut control = Control::new(settings.reading, proxy, balancers, published);
 
     let first = sets.borrow_and_update().clone();
     control.apply(&first).await;
     control.check_start()?;
-    ready(&control.edge).await?;
+    ready(&control.edge, control.balancers.as_ref())?;
     loop {
         tokio::select! {
             changed = sets.changed() => {
@@ -84,7 +85,7 @@ pub(crate) async fn serve(
 }
 
 /// Every connection is a descriptor, and the usual soft limit of 1024 is for programs that use `select`.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
@@ -95,24 +96,44 @@ fn raise_descriptor_limit() {
 /// What must be remembered from one change to the next.
 struct Control {
     reading: Reading,
+    files: ReferencedFiles,
     last_good: LastGood,
     proxy: Proxy,
     /// What was published last; empty before the first time.
     edge: Arc<Edge>,
     snapshot: Option<Arc<Snapshot>>,
+    /// The one before. What it alone holds is freed by this thread when the next one serves, and not by a data thread that
+    /// happens to be the last to let it go.
+    retired: Option<Arc<Snapshot>>,
+    /// In front of the gateway, in this process.
+    balancers: Option<Balancers>,
     published: watch::Sender<Option<Arc<Published>>>,
 }
 
 impl Control {
-    fn new(reading: Reading, proxy: Proxy, published: watch::Sender<Option<Arc<Published>>>) -> Self {
-        let edge = Arc::default();
-        Self { reading, last_good: LastGood::default(), proxy, edge, snapshot: None, published }
+    fn new(
+        reading: Reading,
+        proxy: Proxy,
+        balancers: Option<Balancers>,
+        published: watch::Sender<Option<Arc<Published>>>,
+    ) -> Self {
+        Self {
+            reading,
+            files: ReferencedFiles::default(),
+            last_good: LastGood::default(),
+            proxy,
+            edge: Arc::default(),
+            snapshot: None,
+            retired: None,
+            balancers,
+            published,
+        }
     }
 
     /// Makes the set what is served.
     async fn apply(&mut self, set: &Set) {
         let begin = Instant::now();
-        self.reading.options.files = reading::files(set);
+        self.reading.options.files = reading::files(self.files.of(set));
         let (mut edge, report) = self.last_good.apply(set, &self.reading.options);
         edge.map_ports(&self.reading.ports);
         let translated_in = begin.elapsed();
@@ -144,6 +165,9 @@ impl Control {
         };
         log_published(&next, unchanged.is_some());
         self.published.send_replace(Some(Arc::new(next)));
+        if let Some(balancers) = &mut self.balancers {
+            balancers.apply(set, &self.edge).await;
+        }
     }
 
     async fn publish(&mut self, edge: Edge) -> (Vec<(Source, String)>, Vec<(SocketAddr, String)>, Duration) {
@@ -157,7 +181,7 @@ impl Control {
         } else {
             self.proxy.publish(Arc::clone(&snapshot)).await
         };
-        self.snapshot = Some(snapshot);
+        self.retired = self.snapshot.replace(snapshot);
         for (source, why) in &broken {
             tracing::error!(%source, "{why}");
         }
@@ -184,9 +208,20 @@ impl Control {
     /// Finishes what runs; a second signal does not wait for it.
     async fn stop(mut self, mut signals: Signals) -> Exit {
         tracing::info!("draining; a second signal stops at once");
+        let Self { proxy, balancers, .. } = &mut self;
+        let drained = async {
+            // From the outside in: what the load balancers still carry goes through the gateway.
+            if let Some(balancers) = balancers {
+                balancers.drain().await;
+            }
+            proxy.drain().await;
+        };
         tokio::select! {
-            () = self.proxy.drain() => tracing::info!("drained"),
+            () = drained => tracing::info!("drained"),
             () = signals.stop() => tracing::warn!("stopped before everything was finished"),
+        }
+        if let Some(balancers) = self.balancers {
+            balancers.stop();
         }
         self.proxy.stop();
         Exit::Success
@@ -208,17 +243,36 @@ pub(crate) fn bind_failure(address: SocketAddr, error: &io::Error) -> String {
 }
 
 fn log_new_problems(report: &Report, before: Option<&Report>) {
-    let known: BTreeSet<&Problem> = before.map(Report::problems).unwrap_or_default().into_iter().collect();
-    for problem in report.problems() {
-        if known.contains(problem) {
-            continue;
-        }
+    for problem in new_problems(report, before) {
         match problem.severity {
             Severity::Error => tracing::error!("{problem}"),
             Severity::Warning => tracing::warn!("{problem}"),
             Severity::Note => tracing::debug!("{problem}"),
         }
     }
+}
+
+/// Problems that the report before did not have, worst first. Verdicts that the two share are not looked into: ten thousand
+/// objects may well have a problem each.
+fn new_problems<'r>(report: &'r Report, before: Option<&Report>) -> Vec<&'r Problem> {
+    let nothing = Report::default();
+    let before = before.unwrap_or(&nothing);
+    let mut new: Vec<&Problem> =
+        report.general.iter().filter(|problem| !before.general.contains(problem)).collect();
+    if !Arc::ptr_eq(&report.verdicts, &before.verdicts) {
+        let mut known = before.verdicts.iter().peekable();
+        for (object, verdict) in report.verdicts.iter() {
+            while known.next_if(|(other, _)| *other < object).is_some() {}
+            let known = known.next_if(|(other, _)| *other == object).map(|(_, verdict)| verdict);
+            if known.is_some_and(|known| Arc::ptr_eq(known, verdict)) {
+                continue;
+            }
+            let is_known = |problem: &Problem| known.is_some_and(|known| known.problems.contains(problem));
+            new.extend(verdict.problems.iter().filter(|problem| !is_known(problem)));
+        }
+    }
+    new.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.cmp(b)));
+    new
 }
 
 fn log_published(published: &Published, unchanged: bool) {

@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Say which way a request takes, and why
     Explain(ExplainArguments),
+    /// Draw every way from a client to a backend: what encrypts each hop, who knows whom
+    ///
+    /// Exit code: 0, or 1 when --require is given and some way does not meet it.
+    Audit(AuditArguments),
+    /// Run the AWS load balancers that the YAML of a directory asks for, here, in front of the gateway
+    Edge(EdgeArguments),
     /// Print the route table in match order
     Routes(RoutesArguments),
     /// Try it: echo services, certificates and an example, all in this process
@@ -63,13 +69,54 @@ pub(crate) struct ReadingArguments {
     pub(crate) port_map: Vec<(u16, u16)>,
 }
 
+/// What load balancers that run here depend on besides the objects.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct BalancerArguments {
+    /// Files that stand for a certificate of ACM or IAM; may be given several times [default: self-signed]
+    #[arg(long, value_name = "ARN=CERT.PEM,KEY.PEM", value_parser = pem_pair, help_heading = "Load balancers")]
+    pub(crate) acm: Vec<PemPair>,
+    /// Files that stand for a trust store, by ARN or name; may be given several times
+    #[arg(long, value_name = "NAME=CA.PEM[,CRL.PEM]", value_parser = trust_files, help_heading = "Load balancers")]
+    pub(crate) trust_store: Vec<TrustFiles>,
+    /// Where the gateway is [default: where its listeners bind, on this machine]
+    #[arg(long, value_name = "IP", help_heading = "Load balancers")]
+    pub(crate) gateway_address: Option<IpAddr>,
+    /// Serve load balancers that have a web ACL, without it, instead of answering 503
+    #[arg(long, help_heading = "Load balancers")]
+    pub(crate) without_web_acl: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EdgeArguments {
+    /// Directory of YAML files; followed while running
+    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
+    #[command(flatten)]
+    pub(crate) balancers: BalancerArguments,
+    /// Threads that carry traffic [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(crate) log: String,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
     /// Directory of YAML files; followed while running [default: $AMBASSADOR_CONFIG_DIR]
     #[arg(long, value_name = "DIR")]
     pub(crate) config: Option<PathBuf>,
+    /// The same, and run the AWS load balancers that the YAML asks for in front of the gateway
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub(crate) edge: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
+    #[command(flatten)]
+    pub(crate) balancers: BalancerArguments,
     /// Threads that carry traffic [default: $ENVOY_CONCURRENCY, else one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
@@ -122,15 +169,35 @@ pub(crate) struct ExplainArguments {
     /// A header of it; may be given several times
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// The address it comes from
+    /// The address of the client
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) from: IpAddr,
+    /// Who connects to the gateway, when a proxy is in front of it [default: the client]
+    #[arg(long, value_name = "IP")]
+    pub(crate) peer: Option<IpAddr>,
+    /// X-Forwarded-For as the gateway gets it [default: none, or what the proxies that it trusts would say of the client]
+    #[arg(long, value_name = "IP, …", value_parser = header_value)]
+    pub(crate) xff: Option<http::HeaderValue>,
     /// PEM file of the certificate that the client shows
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
     /// How the answer is printed
     #[arg(short, long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) output: TableFormat,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditArguments {
+    /// Directory of YAML files
+    pub(crate) directory: PathBuf,
+    /// How the ways are printed
+    #[arg(short, long, value_enum, default_value_t = AuditFormat::Text)]
+    pub(crate) output: AuditFormat,
+    /// What every way that reaches a backend must be
+    #[arg(long, value_enum)]
+    pub(crate) require: Option<Requirement>,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
 }
@@ -194,6 +261,35 @@ pub(crate) enum TableFormat {
     Json,
 }
 
+/// How `audit` prints.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AuditFormat {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+    /// A page with drawings, to pin to the wall.
+    Html,
+}
+
+/// What every way must be.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Requirement {
+    /// No hop is clear text
+    Encrypted,
+    /// On every hop both ends show a certificate that the other checks
+    Mtls,
+}
+
+impl From<Requirement> for plenipo_aws::audit::Requirement {
+    fn from(requirement: Requirement) -> Self {
+        match requirement {
+            Requirement::Encrypted => Self::Encrypted,
+            Requirement::Mtls => Self::Mtls,
+        }
+    }
+}
+
 /// Mildest severity that counts.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Threshold {
@@ -226,6 +322,28 @@ pub(crate) struct Resolution {
     pub(crate) address: SocketAddr,
 }
 
+/// Files that stand for a certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PemPair {
+    /// Of ACM or IAM.
+    pub(crate) arn: String,
+    /// Its chain, leaf first.
+    pub(crate) certificate: PathBuf,
+    /// Its key.
+    pub(crate) key: PathBuf,
+}
+
+/// Files that stand for a trust store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TrustFiles {
+    /// Its ARN or name.
+    pub(crate) name: String,
+    /// Authorities.
+    pub(crate) roots: PathBuf,
+    /// Revocation lists.
+    pub(crate) revocation: Option<PathBuf>,
+}
+
 /// Problems to leave out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Suppression {
@@ -254,6 +372,30 @@ fn port_pair(text: &str) -> Result<(u16, u16), String> {
     read().ok_or_else(|| "should look like 443=8443".to_owned())
 }
 
+fn pem_pair(text: &str) -> Result<PemPair, String> {
+    let read = || {
+        let (arn, files) = text.split_once('=')?;
+        let (certificate, key) = files.split_once(',')?;
+        let whole = ![arn, certificate, key].contains(&"");
+        whole.then(|| PemPair { arn: arn.to_owned(), certificate: certificate.into(), key: key.into() })
+    };
+    read().ok_or_else(|| "should look like arn:aws:acm:…=cert.pem,key.pem".to_owned())
+}
+
+fn trust_files(text: &str) -> Result<TrustFiles, String> {
+    let read = || {
+        let (name, files) = text.split_once('=')?;
+        let (roots, revocation) = match files.split_once(',') {
+            Some((roots, revocation)) => (roots, Some(revocation)),
+            None => (files, None),
+        };
+        let whole = ![Some(name), Some(roots), revocation].contains(&Some(""));
+        let revocation = revocation.map(PathBuf::from);
+        whole.then(|| TrustFiles { name: name.to_owned(), roots: roots.into(), revocation })
+    };
+    read().ok_or_else(|| "should look like clients=ca.pem or clients=ca.pem,crl.pem".to_owned())
+}
+
 fn suppression(text: &str) -> Result<Suppression, String> {
     let (code, object) = match text.split_once('=') {
         Some((code, object)) => (code, Some(object.trim().to_owned())),
@@ -263,6 +405,10 @@ fn suppression(text: &str) -> Result<Suppression, String> {
         return Err("should look like CODE or \"CODE=Mapping default/quote\"".to_owned());
     }
     Ok(Suppression { code: code.to_owned(), object })
+}
+
+fn header_value(text: &str) -> Result<http::HeaderValue, String> {
+    text.parse().map_err(|_| format!("{text:?} cannot be the value of a header"))
 }
 
 fn header(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
@@ -321,6 +467,21 @@ mod tests {
         assert!(resolution("quote=127.0.0.1:9000").is_err());
         assert!(resolution(":80=127.0.0.1:9000").is_err());
         assert!(resolution("quote:80=elsewhere:9000").is_err());
+    }
+
+    #[test]
+    fn files_for_names() {
+        let pair = pem_pair("arn:aws:acm:x:1:certificate/a=c.pem,k.pem").unwrap();
+        assert_eq!((pair.arn.as_str(), pair.key), ("arn:aws:acm:x:1:certificate/a", PathBuf::from("k.pem")));
+        let store = trust_files("clients=ca.pem,crl.pem").unwrap();
+        assert_eq!(store.revocation, Some(PathBuf::from("crl.pem")));
+        assert_eq!(trust_files("clients=ca.pem").unwrap().revocation, None);
+        for bad in ["a", "a=c.pem", "=c.pem,k.pem", "a=,k.pem", "a=c.pem,"] {
+            assert!(pem_pair(bad).is_err(), "{bad}");
+        }
+        for bad in ["a", "=ca.pem", "a=", "a=ca.pem,"] {
+            assert!(trust_files(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

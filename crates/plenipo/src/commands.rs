@@ -1,8 +1,10 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod edge;
 pub(crate) mod explain;
 pub(crate) mod routes;
 pub(crate) mod run;

@@ -4,6 +4,7 @@
 
 mod app;
 mod arguments;
+mod balancers;
 mod commands;
 mod environment;
 mod exit;
@@ -39,7 +40,9 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => commands::run::run(&run, &environment),
         Command::Check(check) => commands::check::run(&check, &environment),
+        Command::Audit(audit) => commands::audit::run(&audit, &environment),
         Command::Explain(explain) => commands::explain::run(&explain, &environment),
+        Command::Edge(edge) => commands::edge::run(&edge, &environment),
         Command::Routes(routes) => commands::routes::run(&routes, &environment),
         Command::Demo(demo) => commands::demo::run(&demo),
         Command::Version => commands::version::run(),

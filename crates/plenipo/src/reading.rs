@@ -1,6 +1,6 @@
 //! A directory read once, translated and compiled, as `check`, `explain` and `routes` need it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -38,14 +38,14 @@ pub(crate) fn once(
 ) -> anyhow::Result<Read> {
     let Reading { mut options, ports } = Reading::new(arguments, environment)?;
     let set = Directory::open(directory).map_err(|error| Ending::unreadable(error.to_string()))?.read();
-    options.files = files(&set);
+    options.files = files(plenipo_translate::referenced_files(&set));
     let (mut edge, report) = plenipo_translate::translate(&set, &options);
     edge.map_ports(&ports);
     Ok(Read { edge: Arc::new(edge), report, set })
 }
 
 /// The files that objects name, as far as they can be read; the translation says what is missing.
-pub(crate) fn files(set: &Set) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(named: BTreeSet<String>) -> BTreeMap<String, Vec<u8>> {
     let read = |path: &str| {
         let mut content = Vec::new();
         let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut content));
@@ -57,7 +57,6 @@ pub(crate) fn files(set: &Set) -> BTreeMap<String, Vec<u8>> {
             }
         }
     };
-    let named = plenipo_translate::referenced_files(set);
     named.into_iter().filter_map(|path| read(&path).map(|content| (path, content))).collect()
 }
 
@@ -86,6 +85,7 @@ pub(crate) fn without_access_logs(edge: &Edge) -> Edge {
         match &mut chain.serve {
             Serve::Http(server) => Arc::make_mut(server).access_log = None,
             Serve::Tcp(route) => Arc::make_mut(route).access_log = None,
+            Serve::Udp(route) => Arc::make_mut(route).access_log = None,
         }
     }
     edge

@@ -10,6 +10,7 @@ use plenipo_model::PortMap;
 use plenipo_translate::Options;
 
 use crate::arguments::{LogFormat, ReadingArguments, RunArguments};
+use crate::balancers::BalancerSettings;
 use crate::environment::Environment;
 use crate::exit::Ending;
 
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Token>,
     /// Who we are.
     pub(crate) identity: Identity,
+    /// The load balancers to run in front of the gateway.
+    pub(crate) balancers: Option<BalancerSettings>,
 }
 
 /// Where log lines go and which.
@@ -92,6 +95,7 @@ impl Settings {
         let directory = arguments
             .config
             .clone()
+            .or_else(|| arguments.edge.clone())
             .or_else(|| environment.value("AMBASSADOR_CONFIG_DIR").map(PathBuf::from))
             .ok_or_else(|| {
                 Ending::usage("which directory? Give --config DIR (or set AMBASSADOR_CONFIG_DIR)")
@@ -111,14 +115,12 @@ impl Settings {
             single_namespace: reading.options.single_namespace,
             hostname: environment.value("HOSTNAME").unwrap_or("localhost").to_owned(),
         };
-        Ok(Self {
-            directory,
-            admin: admin(arguments, environment)?,
-            token: token(arguments)?,
-            reading,
-            proxy,
-            identity,
-        })
+        let admin = admin(arguments, environment)?;
+        let balancers = arguments.edge.is_some().then(|| {
+            let proxy = plenipo_proxy::Settings { min_drain: Duration::ZERO, ..proxy.clone() };
+            BalancerSettings::new(&arguments.balancers, &arguments.reading, &reading, admin.port(), &proxy)
+        });
+        Ok(Self { directory, balancers, admin, token: token(arguments)?, reading, proxy, identity })
     }
 }
 

@@ -149,26 +149,18 @@ impl Inbound {
                 return Poll::Ready(None);
             }
             Some(Err(error)) => {
-                self.broken = Some(if malformed(&error) { Break::Malformed } else { Break::Gone });
+                self.broken = Some(if broken_framing(&error) { Break::Malformed } else { Break::Gone });
                 return Poll::Ready(Some(Err(error.into())));
             }
             Some(Ok(frame)) => frame,
         };
         self.moved = Instant::now();
-        let frame = match frame.into_data() {
-            Ok(data) => {
-                self.bytes += data.len() as u64;
-                if self.limit.is_some_and(|limit| self.bytes > limit) {
-                    self.exceeded = true;
-                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
-                }
-                Frame::data(data)
-            }
-            Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(allowed_trailers(trailers)),
-                Err(other) => other,
-            },
-        };
+        let frame = passed(frame);
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.limit.is_some_and(|limit| self.bytes > limit) {
+            self.exceeded = true;
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        }
         self.taken += 1;
         if self.bytes > REPLAY_LIMIT as u64 {
             self.record = None;
@@ -198,10 +190,12 @@ impl Inbound {
 }
 
 /// Was it the framing that was wrong, and not the connection that ended?
-fn malformed(error: &hyper::Error) -> bool {
+pub(crate) fn broken_framing(error: &hyper::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput};
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput))
+    let Some(cause) = std::error::Error::source(error) else { return false };
+    let io = cause.downcast_ref::<std::io::Error>();
+    let io = io.or_else(|| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
+    io.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput))
 }
 
 fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {
@@ -212,9 +206,17 @@ fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
+/// A frame as it goes on: of trailers, those that may.
+pub(crate) fn passed(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(trailers) => Frame::trailers(allowed_trailers(trailers)),
+        Err(other) => other,
+    }
+}
+
 /// Trailers that name framing, routing or authorisation, or that only proxies may set, are dropped (RFC 9110 §6.5.1):
 /// whoever merges them into the header would believe them.
-pub(crate) fn allowed_trailers(mut trailers: HeaderMap) -> HeaderMap {
+fn allowed_trailers(mut trailers: HeaderMap) -> HeaderMap {
     const NAMES: [&str; 18] = [
         "authorization",
         "connection",

@@ -1,13 +1,15 @@
 //! One downstream connection, top to bottom, until its bytes are HTTP or are relayed.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use ipnet::IpNet;
 use plenipo_model::{ProxyProtocol, TlsServer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -18,8 +20,9 @@ use crate::exchange::{ClientCertificate, Connection, Tls};
 use crate::io::{Prefixed, Stream};
 use crate::metrics::ListenerMeter;
 use crate::proxy_protocol::{self, Parsed};
+use crate::refusal::{self, Dropped};
 use crate::snapshot::tls::{TerminatedTls, suite_names};
-use crate::snapshot::{CompiledListener, CompiledServe, CompiledTls};
+use crate::snapshot::{CompiledListener, CompiledServe, CompiledTls, Log};
 use crate::sniff::{self, ClientHello, Sniff};
 use crate::worker::Worker;
 use crate::{serve, tcp};
@@ -48,72 +51,89 @@ pub(crate) struct Understood {
     pub(crate) closing: CancellationToken,
 }
 
-/// Why a connection ends before it served anything. For debugging only: these happen all day on the internet.
-#[derive(Debug, thiserror::Error)]
-enum Dropped {
-    #[error("the listener is gone, or full")]
-    Listener,
-    #[error("PROXY header: {0}")]
-    ProxyHeader(&'static str),
-    #[error("{0} took too long")]
-    Slow(&'static str),
-    #[error("not TLS: {0}")]
-    NotTls(&'static str),
-    #[error("no chain takes this connection (server name {0:?})")]
-    NoChain(Option<String>),
-    #[error("TLS cannot be served as asked")]
-    BrokenChain,
-    #[error("handshake: {0}")]
-    Handshake(#[source] io::Error),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 /// Serves a connection in a task of its own.
 pub(crate) fn start(
     worker: &Rc<Worker>,
     bind: SocketAddr,
     stream: TcpStream,
     direct: SocketAddr,
+    open: &Arc<AtomicU32>,
     closing: CancellationToken,
 ) {
-    let served = Rc::clone(worker);
+    let (served, open) = (Rc::clone(worker), Arc::clone(open));
     worker.tasks.spawn_local(async move {
-        if let Err(dropped) = understand(served, bind, stream, direct, closing).await {
+        if let Err(dropped) = run(served, bind, stream, direct, open, closing).await {
             tracing::debug!(%bind, peer = %direct, reason = %dropped, "connection dropped");
         }
     });
 }
 
-async fn understand(
+async fn run(
     worker: Rc<Worker>,
     bind: SocketAddr,
     socket: TcpStream,
     direct: SocketAddr,
+    open: Arc<AtomicU32>,
     closing: CancellationToken,
 ) -> Result<(), Dropped> {
     let snapshot = worker.snapshot();
-    let listener = Arc::clone(snapshot.listener(bind).ok_or(Dropped::Listener)?);
+    let listener = Arc::clone(snapshot.listener(bind).ok_or(Dropped::Gone)?);
     drop(snapshot);
     socket.set_nodelay(true)?;
     let meter = worker.meter(&listener.stats_prefix);
-    let limit = listener.model.max_connections.map_or(u64::MAX, u64::from);
-    if meter.connections.get() >= limit {
-        return Err(Dropped::Listener);
-    }
-    let _open = Open::count(&meter);
-
-    let mut early = Early { socket, bytes: BytesMut::new() };
     let mut connection = Connection {
         id: IDS.fetch_add(1, Ordering::Relaxed),
         direct,
         peer: direct,
         peer_text: Connection::text(direct.ip()),
-        local: early.socket.local_addr()?,
+        local: socket.local_addr()?,
         declared_port: listener.model.declared_port,
         tls: None,
     };
-    if let Err(dropped) = early.proxy_header(&listener, &mut connection).await {
+    let received = Cell::new(0);
+    let early = Early { socket, bytes: BytesMut::new(), received: &received };
+    let mut log = listener.log();
+    let understood = match Open::count(&meter, open, listener.model.max_connections) {
+        None => Err(Dropped::Full),
+        Some(open) => understand(&listener, &meter, early, &mut connection, &mut log)
+            .await
+            .map(|understood| (open, understood)),
+    };
+    let (_open, (stream, tls_rules, behind)) = match understood {
+        Ok(understood) => understood,
+        Err(dropped) => {
+            refusal::connection(&worker, &meter, log.as_deref(), connection, &dropped, received.get());
+            return Err(dropped);
+        }
+    };
+    drop(listener);
+    let http2 =
+        matches!(&stream, Stream::Server(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"));
+    let understood = Understood {
+        stream,
+        connection: Rc::new(connection),
+        bind,
+        http2,
+        tls_rules,
+        meter: Rc::clone(&meter),
+        closing,
+    };
+    match behind {
+        CompiledServe::Http(_) => serve::connection(worker, understood).await?,
+        CompiledServe::Tcp(route) => tcp::relay(worker, understood, route).await,
+    }
+    Ok(())
+}
+
+/// Takes off what comes before the bytes that are served. `log` becomes that of the chain, once it is known.
+async fn understand(
+    listener: &CompiledListener,
+    meter: &ListenerMeter,
+    mut early: Early<'_>,
+    connection: &mut Connection,
+    log: &mut Option<Arc<Log>>,
+) -> Result<(Stream, Option<Arc<TlsServer>>, CompiledServe), Dropped> {
+    if let Err(dropped) = early.proxy_header(listener, connection).await {
         meter.proxy_protocol_failures.add(1);
         return Err(dropped);
     }
@@ -128,6 +148,7 @@ async fn understand(
     let Some(chain) = choice else {
         return Err(Dropped::NoChain(hello.and_then(|hello| hello.server_name)));
     };
+    *log = chain.serve.log().cloned();
     let mut tls_rules = None;
     let stream = match (&chain.tls, hello) {
         (CompiledTls::Broken, _) => return Err(Dropped::BrokenChain),
@@ -148,101 +169,106 @@ async fn understand(
             }
         }
     };
-    let serve = chain.serve.clone();
-    drop(listener);
-    let http2 =
-        matches!(&stream, Stream::Server(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"));
-    let understood = Understood {
-        stream,
-        connection: Rc::new(connection),
-        bind,
-        http2,
-        tls_rules,
-        meter: Rc::clone(&meter),
-        closing,
-    };
-    match serve {
-        CompiledServe::Http(_) => serve::connection(worker, understood).await?,
-        CompiledServe::Tcp(route) => tcp::relay(worker, understood, route).await,
-    }
-    Ok(())
+    Ok((stream, tls_rules, chain.serve.clone()))
 }
 
 /// Counts a connection while it is open.
-struct Open<'a>(&'a ListenerMeter);
+struct Open<'a> {
+    meter: &'a ListenerMeter,
+    /// Of the listener, on all data threads.
+    all: Arc<AtomicU32>,
+}
 
 impl<'a> Open<'a> {
-    fn count(meter: &'a ListenerMeter) -> Self {
+    /// None when there are as many as there may be.
+    fn count(meter: &'a ListenerMeter, all: Arc<AtomicU32>, limit: Option<u32>) -> Option<Self> {
         meter.connections_total.add(1);
         meter.connections.set(meter.connections.get() + 1);
-        Self(meter)
+        let before = all.fetch_add(1, Ordering::Relaxed);
+        let open = Self { meter, all };
+        limit.is_none_or(|limit| before < limit).then_some(open)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
+        self.meter.connections.set(self.meter.connections.get() - 1);
+        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A socket whose first bytes are being looked at.
-struct Early {
+struct Early<'a> {
     socket: TcpStream,
     bytes: BytesMut,
+    /// How many came in all.
+    received: &'a Cell<u64>,
 }
 
-impl Early {
+impl Early<'_> {
     async fn more(&mut self) -> Result<(), Dropped> {
         if self.bytes.len() >= MAX_EARLY {
             return Err(Dropped::NotTls("too many bytes before the connection was understood"));
         }
         match self.socket.read_buf(&mut self.bytes).await? {
             0 => Err(Dropped::Io(io::ErrorKind::UnexpectedEof.into())),
-            _ => Ok(()),
+            read => {
+                self.received.set(self.received.get() + read as u64);
+                Ok(())
+            }
         }
     }
 
-    /// Takes the PROXY header off, where there is to be one.
+    /// Takes the PROXY headers off, where there are to be any.
     async fn proxy_header(
         &mut self,
         listener: &CompiledListener,
         connection: &mut Connection,
     ) -> Result<(), Dropped> {
-        let expected = match &listener.model.proxy_protocol {
-            ProxyProtocol::Off => false,
-            ProxyProtocol::Required => true,
-            ProxyProtocol::AcceptedFrom(networks) => {
-                networks.iter().any(|network| network.contains(&connection.direct.ip()))
-            }
+        let within = |networks: &[IpNet], address: SocketAddr| {
+            networks.iter().any(|network| network.contains(&address.ip().to_canonical()))
         };
-        if !expected {
-            return Ok(());
+        let required = match &listener.model.proxy_protocol {
+            ProxyProtocol::Off => return Ok(()),
+            ProxyProtocol::Required => true,
+            ProxyProtocol::AcceptedFrom(networks) if within(networks, connection.direct) => false,
+            ProxyProtocol::AcceptedFrom(_) => return Ok(()),
+        };
+        if self.one_proxy_header(required, connection).await?
+            && within(&listener.model.inner_proxy_from, connection.peer)
+        {
+            self.one_proxy_header(true, connection).await?;
         }
-        let optional = listener.model.proxy_protocol != ProxyProtocol::Required;
+        Ok(())
+    }
+
+    /// Takes one PROXY header off; false when there is none, or it speaks of nobody.
+    async fn one_proxy_header(
+        &mut self,
+        required: bool,
+        connection: &mut Connection,
+    ) -> Result<bool, Dropped> {
         let header = async {
             loop {
                 match proxy_protocol::parse(&self.bytes) {
                     Parsed::NeedMore => self.more().await?,
                     Parsed::Header(header) => return Ok(Some(header)),
-                    Parsed::NotProxy if optional => return Ok(None),
-                    Parsed::NotProxy => return Err(Dropped::ProxyHeader("missing")),
+                    Parsed::NotProxy if required => return Err(Dropped::NoProxyHeader),
+                    Parsed::NotProxy => return Ok(None),
                     Parsed::Invalid(why) => return Err(Dropped::ProxyHeader(why)),
                 }
             }
         };
-        let header = tokio::time::timeout(PROXY_TIME, header)
-            .await
-            .map_err(|_| Dropped::Slow("the PROXY header"))??;
-        if let Some(header) = header {
-            self.bytes.advance(header.length);
-            // LOCAL and UNKNOWN speak of nobody: the peer is who it is.
-            if let Some((source, destination)) = header.addresses {
-                connection.peer = source;
-                connection.peer_text = Connection::text(source.ip());
-                connection.local = destination;
-            }
-        }
-        Ok(())
+        let header =
+            tokio::time::timeout(PROXY_TIME, header).await.map_err(|_| Dropped::SlowProxyHeader)??;
+        let Some(header) = header else { return Ok(false) };
+        self.bytes.advance(header.length);
+        // LOCAL and UNKNOWN speak of nobody: the peer is who it is.
+        let Some((source, destination)) = header.addresses else { return Ok(false) };
+        connection.peer = source;
+        connection.peer_text = Connection::text(source.ip());
+        connection.local = destination;
+        Ok(true)
     }
 
     /// Reads the ClientHello; none when the connection does not begin with one.
@@ -257,7 +283,7 @@ impl Early {
                 }
             }
         };
-        tokio::time::timeout(SNIFF_TIME, hello).await.map_err(|_| Dropped::Slow("the first byte"))?
+        tokio::time::timeout(SNIFF_TIME, hello).await.map_err(|_| Dropped::SlowStart)?
     }
 
     fn into_stream(self) -> Prefixed<TcpStream> {
@@ -267,8 +293,7 @@ impl Early {
     async fn handshake(self, config: &TerminatedTls, hello: &ClientHello) -> Result<(Stream, Tls), Dropped> {
         let acceptor = TlsAcceptor::from(Arc::clone(config.config(&hello.alpn)));
         let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(self.into_stream()));
-        let stream =
-            handshake.await.map_err(|_| Dropped::Slow("the handshake"))?.map_err(Dropped::Handshake)?;
+        let stream = handshake.await.map_err(|_| Dropped::SlowHandshake)?.map_err(Dropped::Handshake)?;
         let (_, session) = stream.get_ref();
         let chain: Vec<_> = session
             .peer_certificates()
@@ -282,8 +307,12 @@ impl Early {
         };
         let cipher = session.negotiated_cipher_suite().map_or("-", |suite| suite_names(suite.suite()).1);
         let client = chain.first().and_then(|leaf| ClientCertificate::read(leaf));
-        let tls =
-            Tls { version, cipher, server_name: hello.server_name.clone(), client_chain: chain, client };
+        // Which of several certificates was shown is not told; one name has them all.
+        let own = config.model.certificates.first().filter(|_| client.is_some());
+        let own = own.and_then(|own| ClientCertificate::read(own.chain().first()?));
+        let own_uris = own.map(|own| own.uris).unwrap_or_default();
+        let server_name = hello.server_name.clone();
+        let tls = Tls { version, cipher, server_name, client_chain: chain, client, own_uris };
         Ok((Stream::Server(Box::new(stream)), tls))
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub struct Tls {
     pub client_chain: Vec<CertificateDer<'static>>,
     /// The leaf, read.
     pub client: Option<ClientCertificate>,
+    /// URIs of our own certificate; looked up only for who showed one too.
+    pub own_uris: Vec<String>,
 }
 
 /// What a client certificate says.
@@ -60,6 +63,26 @@ pub struct ClientCertificate {
     pub uris: Vec<String>,
 }
 
+/// A client's certificate, told by a load balancer that is believed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What the leaf says.
+    pub client: ClientCertificate,
+    /// As it was shown to the load balancer, leaf first; empty when only what it says is told.
+    pub chain: Vec<CertificateDer<'static>>,
+}
+
+/// A client's certificate, wherever it is known from.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// What the leaf says.
+    pub client: &'a ClientCertificate,
+    /// All that were shown, leaf first.
+    pub chain: &'a [CertificateDer<'static>],
+    /// URIs of the certificate that they were shown to.
+    pub own_uris: &'a [String],
+}
+
 /// One request, from its head to the last byte of its response.
 #[derive(Debug)]
 pub struct Exchange {
@@ -75,14 +98,18 @@ pub struct Exchange {
     pub version: Version,
     /// `https` or `http`, as believed.
     pub scheme: &'static str,
-    /// Host, as sent.
+    /// Host, as sent; where a route rewrote it, as it went upstream.
     pub authority: String,
-    /// Path and query as the client sent them.
+    /// Path and query as routes compare them: normalised, before any rewrite. Of a request refused for its path, as it came.
     pub original_path: String,
+    /// Path and query as they went upstream, where a route rewrote them.
+    pub sent_path: Option<PathAndQuery>,
     /// The client's address, as believed.
     pub client: IpAddr,
-    /// `x-request-id`.
-    pub request_id: String,
+    /// The client's certificate, when somebody believed tells it.
+    pub identity: Option<Arc<Identity>>,
+    /// `x-request-id`; none before it is known.
+    pub request_id: Option<HeaderValue>,
     /// Name of the route.
     pub route: Option<Arc<str>>,
     /// Name of the cluster.
@@ -118,6 +145,13 @@ pub struct Exchange {
 }
 
 impl Connection {
+    /// The certificate that the client showed us.
+    pub fn shown(&self) -> Option<Shown<'_>> {
+        let tls = self.tls.as_ref()?;
+        let client = tls.client.as_ref()?;
+        Some(Shown { client, chain: &tls.client_chain, own_uris: &tls.own_uris })
+    }
+
     /// An address as the value of a header field.
     pub fn text(address: IpAddr) -> HeaderValue {
         HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII")
@@ -125,6 +159,14 @@ impl Connection {
 }
 
 impl Exchange {
+    /// The client's certificate: the one that somebody believed tells of, else that of the connection.
+    pub fn shown(&self) -> Option<Shown<'_>> {
+        match &self.identity {
+            Some(identity) => Some(Shown { client: &identity.client, chain: &identity.chain, own_uris: &[] }),
+            None => self.connection.shown(),
+        }
+    }
+
     /// Something begins on a connection; everything else becomes known as it goes on.
     pub(crate) fn begin(connection: &Rc<Connection>) -> Self {
         Self {
@@ -136,8 +178,10 @@ impl Exchange {
             scheme: if connection.tls.is_some() { "https" } else { "http" },
             authority: String::new(),
             original_path: String::new(),
+            sent_path: None,
             client: connection.peer.ip(),
-            request_id: String::new(),
+            identity: None,
+            request_id: None,
             route: None,
             cluster: None,
             upstream: None,

@@ -9,6 +9,8 @@ pub(crate) enum Failure {
     Request(StatusCode, &'static str),
     /// The client's address is not let in.
     AddressDenied,
+    /// Who the client is is not known, or not believed, where it must be.
+    Certificate(&'static str),
     /// No virtual host or no route.
     NoRoute,
     /// The connection was made for another name.
@@ -25,6 +27,8 @@ pub(crate) enum Failure {
     Overflow,
     /// No connection to the endpoint.
     Connect,
+    /// No connection to the endpoint in time.
+    ConnectTimedOut,
     /// The upstream broke off before it answered.
     Reset,
     /// The upstream's answer breaks the rules of HTTP.
@@ -37,6 +41,10 @@ pub(crate) enum Failure {
     AttemptTimedOut,
     /// The client broke off while its request was being read.
     ClientGone,
+    /// The client does not speak what the targets do.
+    ClientProtocol,
+    /// The endpoint is gone from its cluster, and the time to finish is over.
+    Drained,
 }
 
 /// Who is to blame.
@@ -73,6 +81,7 @@ impl Failure {
                 "RBAC: access denied",
                 Client,
             ),
+            Self::Certificate(details) => (StatusCode::FORBIDDEN, "UAEX", details, "", Client),
             Self::NoRoute => (StatusCode::NOT_FOUND, "NR", "route_not_found", "", Client),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "NR", "misdirected_request", "", Client),
             Self::Refused(status) => (status, "UH", "host_refuses_traffic", "", Us),
@@ -94,7 +103,7 @@ impl Failure {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow",
                 Us,
             ),
-            Self::Connect => (
+            Self::Connect | Self::ConnectTimedOut => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "UF",
                 "upstream_reset_before_response_started{connection_failure}",
@@ -132,6 +141,16 @@ impl Failure {
                 "downstream_remote_disconnect",
                 "",
                 Client,
+            ),
+            Self::ClientProtocol => {
+                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "DPE", "client_protocol_mismatch", "", Client)
+            }
+            Self::Drained => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UC",
+                "upstream_reset_before_response_started{drained}",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+                Upstream,
             ),
         };
         Told { status, flag, details, body, blame }

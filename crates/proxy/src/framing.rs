@@ -7,6 +7,15 @@
 //!
 //! Pure: bytes in, verdicts out.
 
+mod desync;
+mod head;
+pub(crate) mod unfold;
+
+use plenipo_model::Desync;
+
+use desync::Judgement;
+use head::{body_after, check_request_line, field, folded, head_length};
+
 /// Bound on the extension of one chunk; nobody needs one, and it is a known way to keep a parser busy.
 const MAX_CHUNK_LINE: usize = 4096;
 
@@ -34,6 +43,16 @@ pub struct Framing {
     max_head: usize,
     /// Accept `Content-Length` beside `Transfer-Encoding: chunked` (the latter decides, RFC 9112 §6.1).
     allow_chunked_length: bool,
+    /// Look at request lines, too.
+    request_lines: bool,
+    /// Tolerate, or refuse, what a load balancer in this mode does.
+    desync: Option<Desync>,
+    /// The head being looked at may be read differently by others.
+    suspect: bool,
+    /// Heads passed so far.
+    heads: u64,
+    /// Nothing passes after the message of this head.
+    last: Option<u64>,
     trailer_bytes: usize,
 }
 
@@ -44,6 +63,12 @@ pub enum Violation {
     HeadTooLarge,
     /// The text says what is ambiguous or malformed.
     Malformed(&'static str),
+    /// A transfer coding that is not implemented (RFC 9112 §6.1).
+    UnknownCoding,
+    /// A version of HTTP that is not spoken.
+    UnknownVersion,
+    /// A header field over several lines (RFC 9112 §5.2).
+    Folded,
 }
 
 /// What is known after looking at some bytes.
@@ -66,12 +91,43 @@ pub enum Rest {
     IncompleteLine,
     /// Something that ends the connection.
     Violation(Violation),
+    /// Whatever it is: nothing passes after the last message.
+    Over,
 }
 
 impl Framing {
     /// At the start of a connection.
     pub fn new(max_head: usize, allow_chunked_length: bool) -> Self {
-        Self { state: State::Head, max_head, allow_chunked_length, trailer_bytes: 0 }
+        Self {
+            state: State::Head,
+            max_head,
+            allow_chunked_length,
+            request_lines: false,
+            desync: None,
+            suspect: false,
+            heads: 0,
+            last: None,
+            trailer_bytes: 0,
+        }
+    }
+
+    /// Treats what could be read in two ways as a load balancer in this mode does.
+    #[must_use]
+    pub fn with_desync(mut self, mode: Desync) -> Self {
+        self.desync = Some(mode);
+        self
+    }
+
+    /// The number, from 1, of the request after which nothing passes; none as long as there is no reason for it.
+    pub fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// Refuses whatever the codec would refuse in a request line, too: for those who answer such requests themselves.
+    #[must_use]
+    pub fn with_request_lines(mut self) -> Self {
+        self.request_lines = true;
+        self
     }
 
     /// Is the stream between two requests?
@@ -86,6 +142,9 @@ impl Framing {
             let rest = &bytes[passed..];
             if rest.is_empty() {
                 break Rest::Nothing;
+            }
+            if self.last.is_some() && self.state == State::Head {
+                break Rest::Over;
             }
             match self.step(rest) {
                 Ok(Some(taken)) => passed += taken,
@@ -135,13 +194,39 @@ impl Framing {
         if rest.starts_with(b"\r\n") {
             return Ok(Some(2));
         }
-        let Some(length) = head_length(rest)? else {
+        let lenient = matches!(self.desync, Some(Desync::Monitor | Desync::Defensive));
+        if lenient && rest.starts_with(b"\n") {
+            return Ok(Some(1));
+        }
+        let Some(length) = head_length(rest, lenient)? else {
             return if rest.len() > self.max_head { Err(Violation::HeadTooLarge) } else { Ok(None) };
         };
         if length > self.max_head {
             return Err(Violation::HeadTooLarge);
         }
-        self.state = body_after(&rest[..length], self.allow_chunked_length)?;
+        let head = &rest[..length];
+        if self.request_lines {
+            check_request_line(head)?;
+        }
+        let body = body_after(head, self.allow_chunked_length, lenient);
+        if let Some(mode) = self.desync
+            && !matches!(body, Err(Violation::UnknownCoding | Violation::UnknownVersion))
+        {
+            match desync::judge(mode, head) {
+                Judgement::Passes => {}
+                Judgement::PassesLast => self.suspect = true,
+                Judgement::Refused => {
+                    return Err(Violation::Malformed("two readers could read it differently"));
+                }
+            }
+        }
+        self.state = match body {
+            // What takes folded lines apart tells head and body apart by CRLF.
+            Err(Violation::Folded) if lenient => return Err(folded(head)),
+            body => body?,
+        };
+        self.heads += 1;
+        self.last = self.suspect.then_some(self.heads);
         Ok(Some(length))
     }
 
@@ -194,22 +279,6 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// Length of the head at the front of `bytes` with the empty line that ends it. Every line must end with CRLF.
-fn head_length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
-    let mut start = 0;
-    while let Some(at) = bytes[start..].iter().position(|byte| *byte == b'\n') {
-        let end = start + at;
-        if end == start || bytes[end - 1] != b'\r' {
-            return Err(Violation::Malformed("a line ends with a bare LF"));
-        }
-        if end - 1 == start {
-            return Ok(Some(end + 1));
-        }
-        start = end + 1;
-    }
-    Ok(None)
-}
-
 /// The line at the front of `rest`, without its CRLF.
 fn line<'a>(rest: &'a [u8], max: usize, too_long: &'static str) -> Result<Option<&'a [u8]>, Violation> {
     match rest.iter().take(max + 2).position(|byte| *byte == b'\n') {
@@ -220,92 +289,6 @@ fn line<'a>(rest: &'a [u8], max: usize, too_long: &'static str) -> Result<Option
         None if rest.len() > max => Err(Violation::Malformed(too_long)),
         None => Ok(None),
     }
-}
-
-/// Splits a field line, refusing what RFC 9112 §5 does not allow.
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Violation::Malformed("a header field is folded over two lines"));
-    }
-    let colon = line
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or(Violation::Malformed("a header field has no colon"))?;
-    let name = &line[..colon];
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err(Violation::Malformed("a header field name is malformed"));
-    }
-    let value = &line[colon + 1..];
-    if value.iter().any(|byte| matches!(byte, 0..=8 | 10..=31 | 127)) {
-        return Err(Violation::Malformed("a control character in a header field"));
-    }
-    Ok((name, value))
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// What follows a complete head.
-fn body_after(head: &[u8], allow_chunked_length: bool) -> Result<State, Violation> {
-    let mut lines = head[..head.len() - 2].split(|byte| *byte == b'\n').map(|line| match line {
-        [line @ .., b'\r'] => line,
-        line => line,
-    });
-    let request_line = lines.next().unwrap_or_default();
-    if request_line.contains(&b'\r') {
-        return Err(Violation::Malformed("a bare CR inside a line"));
-    }
-    // The parser behind this drops it in silence, where another may route by it.
-    if request_line.contains(&b'#') {
-        return Err(Violation::Malformed("a fragment in the request's target"));
-    }
-    let http_10 = request_line.ends_with(b" HTTP/1.0");
-    let mut length = None;
-    let mut chunked = false;
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = field(line)?;
-        if name.eq_ignore_ascii_case(b"content-length") {
-            if length.replace(content_length(value)?).is_some() {
-                return Err(Violation::Malformed("Content-Length is given more than once"));
-            }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            let value = trim(value);
-            if chunked || http_10 || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Violation::Malformed("a Transfer-Encoding other than 'chunked'"));
-            }
-            chunked = true;
-        }
-    }
-    match (chunked, length) {
-        (true, Some(_)) if !allow_chunked_length => {
-            Err(Violation::Malformed("Content-Length and Transfer-Encoding together"))
-        }
-        (true, _) => Ok(State::ChunkSize),
-        (false, Some(0) | None) => Ok(State::Head),
-        (false, Some(length)) => Ok(State::Body(length)),
-    }
-}
-
-/// Spaces only: a tab here is one of the classic disguises.
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ', rest @ ..] | [rest @ .., b' '] = value {
-        value = rest;
-    }
-    value
-}
-
-fn content_length(value: &[u8]) -> Result<u64, Violation> {
-    let digits = trim(value);
-    let malformed = Violation::Malformed("Content-Length is not a number");
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(malformed);
-    }
-    digits.iter().try_fold(0u64, |length, digit| {
-        let length = length.checked_mul(10).and_then(|length| length.checked_add(u64::from(digit - b'0')));
-        length.filter(|length| *length <= i64::MAX as u64).ok_or(malformed)
-    })
 }
 
 #[cfg(test)]

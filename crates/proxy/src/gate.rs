@@ -4,62 +4,24 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::framing::unfold::unfold;
 use crate::framing::{Framing, Rest, Violation};
 use crate::io::Stream;
+use crate::refusal::RefusedRequest;
 
-/// What the gate and the stages tell each other about one downstream connection.
-#[derive(Debug, Default)]
-pub(crate) struct Activity {
-    /// Requests whose response has not been sent yet.
-    in_flight: AtomicU32,
-    /// A request has ended since the gate last looked.
-    settled: AtomicBool,
-    /// Milliseconds of silence that some route bears, beyond what every request is given.
-    borne: AtomicU64,
-    /// The connection has become something else than HTTP/1 (an upgrade): its bytes are nobody's business.
-    pub(crate) opaque: AtomicBool,
-    /// Bytes read, for metrics.
-    pub(crate) read: AtomicU64,
-    /// Bytes written, for metrics.
-    pub(crate) written: AtomicU64,
-}
-
-impl Activity {
-    /// A request is under way.
-    pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// And has ended, or is about to: its last bytes may still have to be written.
-    pub(crate) fn end(&self) {
-        self.settled.store(true, Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// A request may be silent for so long (none = for ever); its own stages see to that, the gate only must not be
-    /// faster.
-    pub(crate) fn bear(&self, silence: Option<Duration>) {
-        let millis = silence.map_or(FOR_EVER, |limit| limit + LEEWAY).min(FOR_EVER).as_millis() as u64;
-        self.borne.fetch_max(millis, Ordering::Relaxed);
-    }
-
-    fn borne(&self) -> Duration {
-        Duration::from_millis(self.borne.load(Ordering::Relaxed))
-    }
-}
-
-/// Longer than any connection lives.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// So that an answer (408, 504) goes before the end of the connection.
-const LEEWAY: Duration = Duration::from_secs(5);
+mod activity;
+mod stand_in;
+pub(crate) use activity::Activity;
+use stand_in::{REFUSAL, REFUSED_HEAD, oversized_head};
+pub(crate) use stand_in::{REFUSED_METHOD, SLOW_HEAD};
 
 /// Times that a gate keeps.
 #[derive(Debug, Clone, Copy)]
@@ -88,12 +50,14 @@ pub(crate) struct Gate {
     moved: Instant,
     /// When the head that is being read began.
     head_since: Option<Instant>,
+    /// Since when the client has taken nothing of what waits to be written.
+    unread_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// Where the stages answer what the gate refuses, the answer to a head that does not come to its end.
+    stages_answer: Option<Bytes>,
+    /// Fields over several lines are made several fields.
+    unfolds: bool,
 }
-
-/// Given to the codec instead of the rest of a connection that broke the rules: no codec takes it for a request, so
-/// that the codec's own 400 goes out and the connection ends.
-const REFUSAL: &[u8] = b"\0\r\n\r\n";
 
 impl Gate {
     /// Lets a connection through to an HTTP/1 codec (with `framing`) or any other.
@@ -116,8 +80,25 @@ impl Gate {
             moved: now,
             // A connection that never says anything is treated like one that is slow to say it.
             head_since: Some(now),
+            unread_since: None,
             timer,
+            stages_answer: None,
+            unfolds: false,
         }
+    }
+
+    /// Fields over several lines pass as load balancers pass them.
+    #[must_use]
+    pub(crate) fn unfolding(mut self, unfolds: bool) -> Self {
+        self.unfolds = unfolds;
+        self
+    }
+
+    /// What is refused is answered by the stages, in their own form; a head that does not come to its end by this.
+    #[must_use]
+    pub(crate) fn answered_by_stages(mut self, slow_head: Bytes) -> Self {
+        self.stages_answer = Some(slow_head);
+        self
     }
 
     /// Until when the connection may stay as quiet as it is.
@@ -127,11 +108,18 @@ impl Gate {
             self.moved = Instant::now();
         }
         let in_flight = self.activity.in_flight.load(Ordering::Relaxed) > 0;
-        match self.head_since {
+        let quiet = match self.head_since {
             Some(since) if !in_flight => since + self.times.head,
             _ if in_flight => self.moved + self.times.stalled.max(self.activity.borne()),
             _ => self.moved + self.times.idle,
-        }
+        };
+        self.unread_until().map_or(quiet, |unread| unread.min(quiet))
+    }
+
+    /// Until when the client must take something. What is carried after an upgrade has its own times.
+    fn unread_until(&self) -> Option<Instant> {
+        let since = self.unread_since.filter(|_| !self.activity.opaque.load(Ordering::Relaxed))?;
+        Some(since + self.activity.unread().unwrap_or(self.times.stalled))
     }
 
     /// Ready when the connection has been quiet for too long. The timer is only set again when it fires, or to fire
@@ -149,6 +137,14 @@ impl Gate {
             }
             self.timer.as_mut().reset(deadline);
         }
+    }
+
+    /// The connection has been quiet for too long.
+    fn over(&self) -> io::Error {
+        if self.unread_until().is_some_and(|end| end <= Instant::now()) {
+            self.activity.abandon();
+        }
+        io::ErrorKind::TimedOut.into()
     }
 
     fn opaque(&self) -> bool {
@@ -201,35 +197,59 @@ impl Gate {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Tells a client that its head took too long; the codec, which has seen nothing of it, cannot. Whether that still gets
+    /// out is not waited for.
+    fn answer_slow_head(&mut self, cx: &mut Context<'_>) {
+        let alone = self.activity.in_flight.load(Ordering::Relaxed) == 0;
+        let Some(since) = self.head_since.filter(|_| alone && !self.held.is_empty()) else { return };
+        let answer = self.stages_answer.as_deref().unwrap_or(SLOW_HEAD);
+        if Pin::new(&mut self.stream).poll_write(cx, answer).is_ready() {
+            self.activity.written.fetch_add(answer.len() as u64, Ordering::Relaxed);
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        let _ = self.activity.refused.set(RefusedRequest::slow(since));
+    }
+
+    fn in_head(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::between_requests)
+    }
+
     fn note(&mut self, rest: Rest) {
+        if let Some(last) = self.framing.as_ref().and_then(Framing::last) {
+            self.activity.last.store(last, Ordering::Relaxed);
+        }
         match rest {
             Rest::Nothing | Rest::IncompleteLine => self.head_since = None,
             Rest::IncompleteHead => {
                 self.head_since.get_or_insert(self.moved);
             }
+            Rest::Over => {
+                self.refused = true;
+                self.head_since = None;
+                self.held.truncate(self.passable);
+            }
+            Rest::Violation(Violation::Folded) if self.unfolds && self.in_head() => {
+                let folded = self.held.split_off(self.passable);
+                self.held.extend_from_slice(&unfold(&folded));
+                self.inspect_held();
+            }
             Rest::Violation(violation) => {
                 tracing::debug!(?violation, "the framing of a client's request was refused");
                 self.refused = true;
-                self.head_since = Some(self.moved);
+                let since = *self.head_since.insert(self.moved);
+                // Only the first: there is no second.
+                let by_stages = self.in_head() && self.stages_answer.is_some();
+                let _ = self.activity.refused.set(RefusedRequest::by_framing(violation, since, by_stages));
                 self.held.truncate(self.passable);
                 match violation {
+                    _ if by_stages => self.held.extend_from_slice(REFUSED_HEAD),
                     Violation::HeadTooLarge => self.held.extend_from_slice(&oversized_head()),
-                    Violation::Malformed(_) => self.held.extend_from_slice(REFUSAL),
+                    _ => self.held.extend_from_slice(REFUSAL),
                 }
                 self.passable = self.held.len();
             }
         }
     }
-}
-
-/// A head that exceeds every codec limit on the number of fields.
-fn oversized_head() -> Vec<u8> {
-    let mut head = b"GET / HTTP/1.1\r\n".to_vec();
-    for _ in 0..1100 {
-        head.extend_from_slice(b"x:\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    head
 }
 
 impl AsyncRead for Gate {
@@ -256,7 +276,8 @@ impl AsyncRead for Gate {
             };
             if read.is_pending() {
                 ready!(this.poll_quiet(cx));
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                this.answer_slow_head(cx);
+                return Poll::Ready(Err(this.over()));
             }
             ready!(read)?;
             this.moved = Instant::now();
@@ -321,6 +342,7 @@ impl AsyncWrite for Gate {
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Pending => this.poll_stuck(cx),
             flushed => {
+                this.unread_since = None;
                 // The last request under way may just have ended, and the codec need not read again before it waits.
                 if this.timer.deadline() > this.deadline() {
                     // It cannot be over now; this is to be woken when it is.
@@ -347,6 +369,7 @@ impl Gate {
         }
         if let Poll::Ready(Ok(bytes)) = &written {
             self.moved = Instant::now();
+            self.unread_since = None;
             self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
         }
         written
@@ -354,7 +377,8 @@ impl Gate {
 
     /// A codec that cannot write may not read either: then only this sees that the client takes nothing.
     fn poll_stuck<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.unread_since.get_or_insert_with(Instant::now);
         ready!(self.poll_quiet(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Err(self.over()))
     }
 }

@@ -1,7 +1,7 @@
 //! Carries out the header changes that a configuration asks for.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use plenipo_model::{HeaderEdit, HeaderEdits};
 
 use crate::render::{Facts, render_header};
@@ -16,6 +16,21 @@ pub enum Side {
     Request,
     /// The response's: `%RESP(…)%` does.
     Response,
+}
+
+/// A number as the value of a field.
+pub(crate) fn number(number: u64) -> HeaderValue {
+    let mut digits = [0; 20];
+    let (mut left, mut at) = (number, digits.len());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&digits[at..]).expect("digits are visible ASCII")
 }
 
 /// Removes, then adds; each addition sees what those before it did.

@@ -91,6 +91,19 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Whatever is dropped of this connection from now on ends it by RST.
+    pub(crate) fn reset_at_end(&self) {
+        let socket = match self {
+            Self::Plain(plain) => &plain.inner,
+            Self::Server(tls) => &tls.get_ref().0.inner,
+            Self::Client(tls) => tls.get_ref().0,
+        };
+        // Fails only for a connection that has ended already.
+        let _ = socket.set_zero_linger();
+    }
+}
+
 macro_rules! each_stream {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self {

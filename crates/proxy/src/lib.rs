@@ -5,8 +5,10 @@
 //! model it does not do.
 
 pub mod access_log;
+mod balancer;
 mod body;
 pub mod client_certificate;
+mod client_identity;
 mod conn;
 pub mod exchange;
 pub mod explain;
@@ -19,6 +21,7 @@ mod listen;
 pub mod metrics;
 pub mod proxy_protocol;
 mod random;
+mod refusal;
 pub mod render;
 pub mod request;
 #[cfg(test)]
@@ -28,6 +31,7 @@ pub mod snapshot;
 pub mod sniff;
 mod start;
 mod tcp;
+mod udp;
 mod upstream;
 mod worker;
 pub mod xfcc;

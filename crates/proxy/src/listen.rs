@@ -1,17 +1,21 @@
 //! Listening sockets: one for each data thread at the same address (SO_REUSEPORT), so that the kernel spreads
-//! connections and threads share nothing.
+//! connections (and the senders of datagrams, each to the same thread always) and threads share nothing.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use plenipo_model::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::conn;
+use crate::udp;
 use crate::worker::Worker;
 
 /// Connections that may wait to be accepted, on each socket. The kernel caps it (net.core.somaxconn).
@@ -20,25 +24,44 @@ const BACKLOG: i32 = 4096;
 /// When no descriptor is left, the thread waits this long before it accepts again, instead of spinning.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
+/// One data thread's socket of a listener.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) transport: Transport,
+    pub(crate) bind: SocketAddr,
+    pub(crate) socket: Socket,
+    /// Connections (or flows) open on the listener, on all data threads.
+    pub(crate) open: Arc<AtomicU32>,
+}
+
 /// Binds one socket for each of `workers` threads.
 ///
 /// # Errors
 /// When the address is taken by anybody, cannot be used, or is privileged.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+pub(crate) fn bind(transport: Transport, address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
     // SO_REUSEPORT would let us share the port with whatever listens there with the same option, without an error: first
     // make sure that nobody does.
-    let mut address = address;
-    let probe = socket(address, false)?;
+    let (bind, mut address) = (address, address);
+    let probe = socket(transport, address, false)?;
     if address.port() == 0 {
         address.set_port(probe.local_addr()?.as_socket().map_or(0, |bound| bound.port()));
     }
     drop(probe);
-    (0..workers).map(|_| socket(address, true).map(StdListener::from)).collect()
+    let open = Arc::new(AtomicU32::new(0));
+    let bound = |socket| Bound { transport, bind, socket, open: Arc::clone(&open) };
+    (0..workers).map(|_| socket(transport, address, true).map(bound)).collect()
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
+fn socket(transport: Transport, address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if transport == Transport::Tcp {
+        // (For UDP it would let others take the address.)
+        socket.set_reuse_address(true)?;
+    }
     if address.is_ipv6() {
         // `::` also takes IPv4 connections, as the addresses of other gateways do.
         socket.set_only_v6(false)?;
@@ -48,7 +71,9 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    if transport == Transport::Tcp {
+        socket.listen(BACKLOG)?;
+    }
     Ok(socket)
 }
 
@@ -59,10 +84,20 @@ pub(crate) struct LocalListener {
 }
 
 /// Begins to accept.
-pub(crate) fn start(worker: &Rc<Worker>, bind: SocketAddr, socket: StdListener) -> io::Result<LocalListener> {
-    let socket = TcpListener::from_std(socket)?;
+pub(crate) fn start(worker: &Rc<Worker>, bound: Bound) -> io::Result<LocalListener> {
+    let Bound { transport, bind, socket, open } = bound;
     let closing = worker.draining.child_token();
-    let accepting = tokio::task::spawn_local(accept(Rc::clone(worker), bind, socket, closing.clone()));
+    let worker = Rc::clone(worker);
+    let accepting = match transport {
+        Transport::Tcp => {
+            let socket = TcpListener::from_std(socket.into())?;
+            tokio::task::spawn_local(accept(worker, bind, socket, open, closing.clone()))
+        }
+        Transport::Udp => {
+            let socket = UdpSocket::from_std(socket.into())?;
+            tokio::task::spawn_local(udp::serve(worker, bind, socket, open, closing.clone()))
+        }
+    };
     Ok(LocalListener { closing, accepting })
 }
 
@@ -76,12 +111,18 @@ impl LocalListener {
     }
 }
 
-async fn accept(worker: Rc<Worker>, bind: SocketAddr, socket: TcpListener, closing: CancellationToken) {
+async fn accept(
+    worker: Rc<Worker>,
+    bind: SocketAddr,
+    socket: TcpListener,
+    open: Arc<AtomicU32>,
+    closing: CancellationToken,
+) {
     loop {
         tokio::select! {
             biased;
             accepted = socket.accept() => match accepted {
-                Ok((stream, peer)) => conn::start(&worker, bind, stream, peer, closing.clone()),
+                Ok((stream, peer)) => conn::start(&worker, bind, stream, peer, &open, closing.clone()),
                 Err(error) => rest_after(&error).await,
             },
             () = closing.cancelled() => break,
@@ -89,7 +130,7 @@ async fn accept(worker: Rc<Worker>, bind: SocketAddr, socket: TcpListener, closi
     }
     // A socket that closes resets what waits in its queue: empty it first.
     while let Some(Ok((stream, peer))) = futures_util::FutureExt::now_or_never(socket.accept()) {
-        conn::start(&worker, bind, stream, peer, closing.clone());
+        conn::start(&worker, bind, stream, peer, &open, closing.clone());
     }
 }
 

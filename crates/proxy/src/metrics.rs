@@ -136,12 +136,18 @@ pub(crate) struct ListenerMeter {
     pub(crate) proxy_protocol_failures: Counter,
     pub(crate) requests_active: Cell<u64>,
     classes: [Counter; 6],
+    refused: RefCell<BTreeMap<&'static str, u64>>,
     time: RefCell<Histogram>,
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
 }
 
 impl ListenerMeter {
+    /// A connection ended before it served anything, or broke the rules of its protocol.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        *self.refused.borrow_mut().entry(reason).or_insert(0) += 1;
+    }
+
     /// A request ended with this status.
     pub(crate) fn finished(&self, status: u16, time: Duration) {
         self.classes[usize::from(status / 100).min(5)].add(1);
@@ -160,6 +166,7 @@ impl ListenerMeter {
             tls_failures: self.tls_failures.value(),
             proxy_protocol_failures: self.proxy_protocol_failures.value(),
             requests_active: self.requests_active.get(),
+            refused: self.refused.borrow().clone(),
             classes,
             time: self.time.borrow().clone(),
             received: self.received.value(),
@@ -295,6 +302,8 @@ pub struct ListenerNumbers {
     pub proxy_protocol_failures: u64,
     /// Requests under way.
     pub requests_active: u64,
+    /// Connections refused, by the reason as `docs/metrics.md` lists them.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Requests by class of status: index 2 = 2xx; index 0 = no response.
     pub classes: [u64; 6],
     /// From the head of the request to the end of the response.
@@ -348,6 +357,9 @@ impl ListenerNumbers {
         self.requests_active += other.requests_active;
         for (class, more) in self.classes.iter_mut().zip(other.classes) {
             *class += more;
+        }
+        for (reason, count) in &other.refused {
+            *self.refused.entry(reason).or_insert(0) += count;
         }
         self.time.merge(&other.time);
         self.received += other.received;

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use plenipo_model::ProxyTlvs;
+
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,10 @@ const V2_MAX: usize = 4096;
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const V2_FIXED: usize = 16;
 const TLV_CRC32C: u8 = 0x03;
+const TLV_NOOP: u8 = 0x04;
+/// In the range for own uses (§2.2.8); AWS's, its first byte says what it is.
+const TLV_AWS: u8 = 0xea;
+const AWS_ENDPOINT: u8 = 0x01;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,17 +249,14 @@ pub fn write_v1(out: &mut Vec<u8>, source: SocketAddr, destination: SocketAddr) 
     out.extend_from_slice(line.as_bytes());
 }
 
-/// Writes a version 2 header: `PROXY` with addresses, `LOCAL` without. The checksum, when asked for, is the first TLV,
-/// as AWS has it. TLVs that would make the header longer than 4 KiB are left out.
-pub fn write_v2(
-    out: &mut Vec<u8>,
-    addresses: Option<(SocketAddr, SocketAddr)>,
-    tlvs: &[(u8, &[u8])],
-    with_crc: bool,
-) {
+/// Writes a version 2 header: `PROXY` with addresses, `LOCAL` without. An endpoint's name that would make the header
+/// longer than 4 KiB is left out.
+pub fn write_v2(out: &mut Vec<u8>, addresses: Option<(SocketAddr, SocketAddr)>, tlvs: &ProxyTlvs) {
     let begin = out.len();
     out.extend_from_slice(&V2_SIGNATURE);
     match addresses {
+        // AWS names a family whose addresses are not there (what follows LOCAL is to be ignored, §2.2).
+        None if tlvs.padded_length.is_some() => out.extend_from_slice(&[0x20, 0x11, 0, 0]),
         None => out.extend_from_slice(&[0x20, 0x00, 0, 0]),
         Some((source, destination)) => {
             let (from, to) = one_family(source.ip(), destination.ip());
@@ -268,25 +271,34 @@ pub fn write_v2(
             out.extend_from_slice(&destination.port().to_be_bytes());
         }
     }
-    let checksum_at = with_crc.then(|| {
-        out.extend_from_slice(&[TLV_CRC32C, 0, 4, 0, 0, 0, 0]);
+    let checksum_at = tlvs.crc32c.then(|| {
+        write_tlv(out, TLV_CRC32C, 4, &[]);
         out.len() - 4
     });
-    for (kind, value) in tlvs {
-        if let Ok(length) = u16::try_from(value.len())
-            && out.len() - begin + 3 + value.len() <= V2_MAX
-        {
-            out.push(*kind);
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(value);
-        }
+    // A connection speaks of the endpoint it came through; a health check came through none.
+    if let (Some(endpoint), Some(_)) = (&tlvs.endpoint, addresses)
+        && out.len() - begin + 4 + endpoint.len() <= V2_MAX
+    {
+        write_tlv(out, TLV_AWS, 1 + endpoint.len(), &[&[AWS_ENDPOINT], endpoint.as_bytes()].concat());
     }
-    let length = u16::try_from(out.len() - begin - V2_FIXED).unwrap_or(u16::MAX);
+    let padding = usize::from(tlvs.padded_length.unwrap_or_default());
+    if let Some(missing) = (V2_FIXED + padding.min(V2_MAX - V2_FIXED)).checked_sub(out.len() - begin + 3) {
+        write_tlv(out, TLV_NOOP, missing, &[]);
+    }
+    let length = u16::try_from(out.len() - begin - V2_FIXED).expect("at most 4 KiB are written");
     out[begin + 14..begin + V2_FIXED].copy_from_slice(&length.to_be_bytes());
     if let Some(at) = checksum_at {
         let checksum = crc32c::crc32c(&out[begin..]);
         out[at..at + 4].copy_from_slice(&checksum.to_be_bytes());
     }
+}
+
+/// A value of `length` bytes: `value`, then zeros.
+fn write_tlv(out: &mut Vec<u8>, kind: u8, length: usize, value: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(&u16::try_from(length).expect("at most 4 KiB are written").to_be_bytes());
+    out.extend_from_slice(value);
+    out.resize(out.len() + length - value.len(), 0);
 }
 
 /// Both as they are when of one family (IPv4-mapped IPv6 counts as IPv4), else both as IPv6.

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use http::HeaderValue;
+
 /// A small generator (splitmix64), seeded by the standard library's random hasher keys.
 #[derive(Debug)]
 pub(crate) struct Random(Cell<u64>);
@@ -21,19 +23,20 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A random UUID (RFC 9562 §5.4), as text.
-    pub(crate) fn uuid(&self) -> String {
+    /// A random UUID (RFC 9562 §5.4), as the value of a header field.
+    pub(crate) fn uuid(&self) -> HeaderValue {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let number = (u128::from(self.next()) << 64) | u128::from(self.next());
         let number = (number & !(0xF << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-        let mut text = String::with_capacity(36);
-        for digit in 0..32 {
-            if matches!(digit, 8 | 12 | 16 | 20) {
-                text.push('-');
-            }
-            text.push(char::from(HEX[(number >> (124 - digit * 4)) as usize & 0xF]));
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
+            at += usize::from(matches!(index, 4 | 6 | 8 | 10));
+            text[at] = HEX[usize::from(byte >> 4)];
+            text[at + 1] = HEX[usize::from(byte & 0xF)];
+            at += 2;
         }
-        text
+        HeaderValue::from_bytes(&text).expect("a UUID is visible ASCII")
     }
 }
 
@@ -44,8 +47,10 @@ mod tests {
     #[test]
     fn uuids_are_of_version_4_and_differ() {
         let random = Random::new();
-        let (one, two) = (random.uuid(), random.uuid());
+        let uuid = || random.uuid().to_str().expect("ASCII").to_owned();
+        let (one, two) = (uuid(), uuid());
         assert_ne!(one, two);
+        assert_eq!(one.match_indices('-').map(|(at, _)| at).collect::<Vec<_>>(), [8, 13, 18, 23]);
         assert_eq!((one.len(), &one[14..15]), (36, "4"));
         assert!("89ab".contains(&one[19..20]), "{one}");
     }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Version};
 use plenipo_model::{Operator, Segment, Template};
 
 use crate::client_certificate::url_encoded_pem;
-use crate::exchange::{ClientCertificate, Exchange, Tls};
+use crate::exchange::{Exchange, Shown, Tls};
 
 mod start_time;
 #[cfg(test)]
@@ -28,8 +28,6 @@ pub struct Facts<'a> {
     pub response: Option<&'a HeaderMap>,
     /// The response's trailers; none = those the exchange kept.
     pub trailers: Option<&'a HeaderMap>,
-    /// Path and query as they are now; none = as they came.
-    pub path: Option<&'a str>,
     /// From the head's arrival to the last byte of the response; none while it is under way.
     pub duration: Option<Duration>,
 }
@@ -37,7 +35,7 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// What the exchange itself knows.
     pub fn of(exchange: &'a Exchange) -> Self {
-        Self { exchange, request: None, response: None, trailers: None, path: None, duration: None }
+        Self { exchange, request: None, response: None, trailers: None, duration: None }
     }
 }
 
@@ -174,12 +172,14 @@ fn request_value<'a>(name: &'a str, facts: &Facts<'a>) -> Value<'a> {
         return Value::Missing;
     }
     match name {
-        ":path" => Value::text(facts.path.unwrap_or(&exchange.original_path)),
+        ":path" => {
+            Value::text(exchange.sent_path.as_ref().map_or(&exchange.original_path, |path| path.as_str()))
+        }
         ":method" => Value::text(exchange.method.as_str()),
         ":authority" | "host" => Value::text(&exchange.authority),
         ":scheme" => Value::text(exchange.scheme),
         // Ours is the one that counts, whether or not the client sent one.
-        "x-request-id" if !exchange.request_id.is_empty() => Value::text(&exchange.request_id),
+        "x-request-id" if let Some(id) = &exchange.request_id => Value::Text(Cow::Borrowed(id.as_bytes())),
         _ => field(facts.request.unwrap_or(&exchange.kept_request), name),
     }
 }
@@ -202,7 +202,8 @@ fn exchange_value<'a>(operator: &Operator, exchange: &'a Exchange) -> Value<'a> 
         Operator::ResponseCodeDetails => one_word(exchange.details),
         Operator::ResponseFlags => Value::text(exchange.flags),
         Operator::RouteName => Value::text(exchange.route.as_deref().unwrap_or_default()),
-        _ if exchange.original_path.is_empty() => Value::Missing,
+        // A request refused before its path was read has a status; a relayed connection has none.
+        _ if exchange.original_path.is_empty() && exchange.status == 0 => Value::Missing,
         _ => Value::text(protocol(exchange.version)),
     }
 }
@@ -259,7 +260,10 @@ fn connection_value<'a>(operator: &Operator, exchange: &'a Exchange) -> Value<'a
         O::DownstreamLocalAddressWithoutPort => Value::owned(connection.local.ip().to_string()),
         O::DownstreamLocalPort => Value::Number(connection.local.port().into()),
         O::ConnectionId => Value::Number(connection.id),
-        _ => connection.tls.as_ref().map_or(Value::Missing, |tls| tls_value(operator, tls)),
+        O::DownstreamTlsVersion | O::DownstreamTlsCipher | O::RequestedServerName => {
+            connection.tls.as_ref().map_or(Value::Missing, |tls| tls_value(operator, tls))
+        }
+        _ => exchange.shown().map_or(Value::Missing, |shown| certificate_value(operator, shown)),
     }
 }
 
@@ -274,17 +278,14 @@ fn tls_value<'a>(operator: &Operator, tls: &'a Tls) -> Value<'a> {
     match operator {
         O::DownstreamTlsVersion => Value::text(tls.version),
         O::DownstreamTlsCipher => Value::text(tls.cipher),
-        O::RequestedServerName => Value::text(tls.server_name.as_deref().unwrap_or_default()),
-        O::DownstreamPeerCert => {
-            Value::owned(url_encoded_pem(&tls.client_chain[..tls.client_chain.len().min(1)]))
-        }
-        _ => tls.client.as_ref().map_or(Value::Missing, |client| certificate_value(operator, client)),
+        _ => Value::text(tls.server_name.as_deref().unwrap_or_default()),
     }
 }
 
-fn certificate_value<'a>(operator: &Operator, client: &'a ClientCertificate) -> Value<'a> {
+fn certificate_value<'a>(operator: &Operator, Shown { client, chain, .. }: Shown<'a>) -> Value<'a> {
     use Operator as O;
     match operator {
+        O::DownstreamPeerCert => Value::owned(url_encoded_pem(&chain[..chain.len().min(1)])),
         O::DownstreamPeerSubject => Value::text(&client.subject),
         O::DownstreamPeerIssuer => Value::text(&client.issuer),
         O::DownstreamPeerSerial => Value::text(&client.serial),

@@ -6,11 +6,13 @@
 
 use http::StatusCode;
 
+mod cookie;
 mod fields;
 mod forwarded;
 mod host;
 mod path;
 
+pub use cookie::{cookie, join_cookies};
 pub use fields::{check_headers, check_limits, strip_hop_by_hop};
 pub use forwarded::{Client, Peer, client, forward};
 pub use host::{Host, authority, parse_authority};

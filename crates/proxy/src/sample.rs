@@ -39,6 +39,7 @@ pub(crate) fn certified_connection() -> Connection {
             server_name: Some("shop.example.com".to_owned()),
             client: ClientCertificate::read(&der),
             client_chain: vec![der.clone(), der],
+            own_uris: vec![],
         }),
         ..connection()
     }
@@ -65,6 +66,7 @@ static CLIENT: LazyLock<CertificateDer<'static>> = LazyLock::new(|| {
 pub(crate) fn exchange(connection: Connection) -> Exchange {
     Exchange {
         client: connection.peer.ip(),
+        identity: None,
         connection: Rc::new(connection),
         // 2026-01-02T03:04:05.678901234Z
         started: UNIX_EPOCH + Duration::new(1_767_323_045, 678_901_234),
@@ -74,7 +76,8 @@ pub(crate) fn exchange(connection: Connection) -> Exchange {
         scheme: "http",
         authority: "Shop.example.com:8080".to_owned(),
         original_path: "/old?q=1".to_owned(),
-        request_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        sent_path: None,
+        request_id: Some(HeaderValue::from_static("0af7651916cd43dd8448eb211c80319c")),
         route: Some("shop".into()),
         cluster: Some("cluster_shop".into()),
         upstream: Some(address("10.1.2.3:80")),

@@ -8,11 +8,13 @@ mod forward;
 mod incoming;
 mod patience;
 mod redirect;
+mod refused;
 mod response;
 mod retry;
+mod sending;
 mod upgrade;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -22,27 +24,32 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use plenipo_model::{HttpLimits, TlsServer};
-use tokio::io::AsyncReadExt as _;
+use plenipo_model::{Desync, HttpLimits, HttpServer, TlsServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::balancer;
+use crate::client_identity::Remembered;
 use crate::conn::Understood;
 use crate::exchange::Connection;
 use crate::framing::Framing;
-use crate::gate::{Activity, Gate, Times};
+use crate::gate::{Activity, Gate, SLOW_HEAD, Times};
 use crate::io::{Prefixed, Stream};
 use crate::metrics::ListenerMeter;
+use crate::refusal::RefusedRequest;
 use crate::snapshot::routes::Asked;
 use crate::snapshot::{CompiledHttp, Snapshot};
-use crate::worker::{LocalExecutor, Worker};
+use crate::worker::Worker;
 use decide::Decision;
 use incoming::Arrived;
 use response::ResponseBody;
+use sending::StreamExecutor;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -61,8 +68,12 @@ pub(crate) struct HttpConnection {
     pub(crate) facts: Rc<Connection>,
     pub(crate) meter: Rc<ListenerMeter>,
     pub(crate) activity: Arc<Activity>,
+    /// Certificates of clients that a load balancer told of.
+    pub(crate) remembered: Remembered,
     bind: SocketAddr,
     tls_rules: Option<Arc<TlsServer>>,
+    /// Requests so far.
+    requests: Cell<u64>,
     /// Its side of the snapshot, by the snapshot's revision.
     current: RefCell<(u64, Option<Arc<CompiledHttp>>)>,
 }
@@ -76,20 +87,27 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         facts: connection,
         meter,
         activity: Arc::clone(&activity),
+        remembered: Remembered::default(),
         bind,
         tls_rules,
+        requests: Cell::new(0),
         current: RefCell::new((0, None)),
     };
     let Some(server) = http.server() else { return Ok(()) };
     let limits = server.model.limits;
-    if let Stream::Plain(plain) = stream {
-        let (plain, preface) = speaks_http2(plain, limits.header_timeout).await?;
+    let http = Rc::new(http);
+    // Load balancers speak HTTP/2 where ALPN asks for it, and nowhere else.
+    if server.model.balancer.is_none()
+        && let Stream::Plain(plain) = stream
+    {
+        let begun = Instant::now();
+        let Some((plain, preface)) = speaks_http2(plain, limits.header_timeout).await? else {
+            refused::request(&http, &server, RefusedRequest::slow(begun));
+            return Ok(());
+        };
         (stream, http2) = (Stream::Plain(plain), preface);
     }
-    let http = Rc::new(http);
-    let times = Times { head: limits.header_timeout, idle: limits.idle_timeout, stalled: STALLED };
-    let framing = (!http2).then(|| Framing::new(limits.header_bytes, server.model.allow_chunked_length));
-    let gate = TokioIo::new(Gate::new(stream, framing, Arc::clone(&activity), times));
+    let gate = TokioIo::new(gate(stream, http2, &server, &activity));
     let requests = Rc::clone(&http);
     let service = service_fn(move |request| {
         let http = Rc::clone(&requests);
@@ -99,7 +117,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         let mut connection = pin!(http2_codec(limits).serve_connection(gate, service));
         tokio::select! {
             served = connection.as_mut() => served,
-            () = leave(&closing, &activity) => {
+            () = leave(&closing, &activity, limits.lifetime) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -109,7 +127,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         let mut connection = pin!(codec.serve_connection(gate, service).with_upgrades());
         tokio::select! {
             served = connection.as_mut() => served,
-            () = leave(&closing, &activity) => {
+            () = leave(&closing, &activity, limits.lifetime) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -117,16 +135,36 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     };
     http.meter.received.add(activity.read.load(Ordering::Relaxed));
     http.meter.sent.add(activity.written.load(Ordering::Relaxed));
+    match http2 {
+        true => refused::http2(&http, &server, served.as_ref().err()),
+        false => refused::http1(&http, &server, served.as_ref().err()),
+    }
     if let Err(error) = served {
         tracing::debug!(peer = %http.facts.direct, %error, "HTTP connection ended early");
     }
     Ok(())
 }
 
+/// What stands between the connection and the codec.
+fn gate(stream: Stream, http2: bool, server: &CompiledHttp, activity: &Arc<Activity>) -> Gate {
+    let HttpServer { limits, balancer, allow_chunked_length, .. } = &*server.model;
+    let times = Times { head: limits.header_timeout, idle: limits.idle_timeout, stalled: STALLED };
+    let framing = (!http2).then(|| Framing::new(limits.header_bytes, *allow_chunked_length));
+    let Some(rules) = balancer else { return Gate::new(stream, framing, Arc::clone(activity), times) };
+    let framing = framing.map(|framing| framing.with_request_lines().with_desync(rules.desync));
+    Gate::new(stream, framing, Arc::clone(activity), times)
+        .answered_by_stages(balancer::answers::slow_head(rules.answers))
+        .unfolding(rules.desync != Desync::Strictest)
+}
+
 /// Ends when the connection shall take no more requests. One that has just been made has its first request on the way:
 /// closing it now would lose that.
-async fn leave(closing: &CancellationToken, activity: &Activity) {
-    closing.cancelled().await;
+async fn leave(closing: &CancellationToken, activity: &Activity, lifetime: Option<Duration>) {
+    match lifetime {
+        None => closing.cancelled().await,
+        // It may end earlier than somebody says so.
+        Some(limit) => drop(tokio::time::timeout(limit, closing.cancelled()).await),
+    }
     if activity.read.load(Ordering::Relaxed) == 0 {
         tokio::time::sleep(FIRST_REQUEST).await;
     }
@@ -144,8 +182,8 @@ fn http1_codec(limits: HttpLimits, proper_case: bool) -> http1::Builder {
     codec
 }
 
-fn http2_codec(limits: HttpLimits) -> http2::Builder<LocalExecutor> {
-    let mut codec = http2::Builder::new(LocalExecutor);
+fn http2_codec(limits: HttpLimits) -> http2::Builder<StreamExecutor> {
+    let mut codec = http2::Builder::new(StreamExecutor);
     codec
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams)
@@ -158,11 +196,11 @@ fn http2_codec(limits: HttpLimits) -> http2::Builder<LocalExecutor> {
     codec
 }
 
-/// Reads until the bytes tell HTTP/2 with prior knowledge from HTTP/1.
+/// Reads until the bytes tell HTTP/2 with prior knowledge from HTTP/1; none when that took too long, and the client was told.
 async fn speaks_http2(
     stream: Prefixed<tokio::net::TcpStream>,
     limit: Duration,
-) -> io::Result<(Prefixed<tokio::net::TcpStream>, bool)> {
+) -> io::Result<Option<(Prefixed<tokio::net::TcpStream>, bool)>> {
     let (mut early, mut socket) = stream.into_parts();
     let telling = async {
         loop {
@@ -178,12 +216,24 @@ async fn speaks_http2(
             }
         }
     };
-    let http2 = tokio::time::timeout(limit, telling).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    Ok((Prefixed::new(early, socket), http2))
+    match tokio::time::timeout(limit, telling).await {
+        Ok(http2) => Ok(Some((Prefixed::new(early, socket), http2?))),
+        Err(_) if early.is_empty() => Err(io::ErrorKind::TimedOut.into()),
+        Err(_) => socket.write_all(SLOW_HEAD).await.map(|()| None),
+    }
 }
 
 /// The way of one request: one line for each stage.
 async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Response<ResponseBody> {
+    http.requests.set(http.requests.get() + 1);
+    let mut response = answer_of(Rc::clone(&http), request).await;
+    if http.is_last() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Response<ResponseBody> {
     let _in_flight = InFlight::begin(&http);
     let Some(server) = http.server() else { return answer::without_server(&http) };
     let mut arrived = match incoming::arrive(&http, &server, request) {
@@ -197,6 +247,7 @@ async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Res
         query: arrived.query(),
         method: &arrived.parts.method,
         headers: &arrived.parts.headers,
+        peer: Some(http.facts.peer.ip()),
         draw: arrived.draw,
     };
     let named = http.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
@@ -245,6 +296,11 @@ async fn route(
 }
 
 impl HttpConnection {
+    /// Is the request that is served now (of HTTP/1) the last of this connection and that to the upstream?
+    pub(crate) fn is_last(&self) -> bool {
+        self.activity.last.load(Ordering::Relaxed) == self.requests.get()
+    }
+
     /// What this connection's requests are served by now; none when its chain is gone, or asks for other client
     /// certificates than this connection was made with.
     fn server(&self) -> Option<Arc<CompiledHttp>> {

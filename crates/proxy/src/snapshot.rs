@@ -10,6 +10,7 @@ mod kept;
 mod logs;
 pub mod routes;
 pub(crate) mod tls;
+mod upstreams;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -17,21 +18,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderName;
-use plenipo_model::{Accepts, ChainTls, Edge, HostPattern, HttpServer, Listener, Serve, Source, TcpRoute};
+use plenipo_model::{
+    Accepts, Chain, ChainTls, Edge, HostPattern, HttpServer, Listener, Serve, Source, TcpRoute, TcpTarget,
+    Transport, UdpRoute,
+};
 
+use crate::client_identity::{CompiledIdentity, Identities};
+use crate::request::Host;
 use clusters::Upstream;
 use hosts::{HostTable, Pages};
 pub(crate) use logs::Log;
 use logs::LogSinks;
 use tls::TlsConfigs;
+use upstreams::{Retired, Upstreams};
 
 /// The compiled edge. Immutable; a request holds one from its head to its last byte.
 pub struct Snapshot {
     edge: Arc<Edge>,
     revision: u64,
     listeners: HashMap<SocketAddr, Arc<CompiledListener>>,
-    upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    datagrams: HashMap<SocketAddr, Arc<CompiledUdp>>,
+    upstreams: Upstreams,
+    pages: Pages,
     tls: TlsConfigs,
+    identities: Identities,
     logs: LogSinks,
     problems: Vec<(Source, String)>,
 }
@@ -84,6 +94,8 @@ pub struct CompiledHttp {
     pub(crate) log: Option<Arc<Log>>,
     /// Request headers that are read when the request is over.
     pub(crate) kept_request: Vec<HeaderName>,
+    /// Some host believes somebody about its clients' certificates.
+    pub(crate) believes: bool,
 }
 
 /// A relay behind a chain.
@@ -95,27 +107,56 @@ pub struct CompiledTcp {
     pub(crate) log: Option<Arc<Log>>,
 }
 
+/// A relay of datagrams, and the listener it is behind.
+pub struct CompiledUdp {
+    pub(crate) stats_prefix: Arc<str>,
+    /// As the model says.
+    pub model: Arc<UdpRoute>,
+    /// The cluster of each target.
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    pub(crate) log: Option<Arc<Log>>,
+    /// The listener's declared port.
+    pub(crate) declared_port: u16,
+}
+
 static REVISION: AtomicU64 = AtomicU64::new(1);
 
 impl Snapshot {
     /// Compiles an edge, taking over from the snapshot before whatever is equal.
     pub fn build(edge: Arc<Edge>, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        let before = previous.map(|previous| (&previous.edge.clusters, &previous.upstreams));
+        let (upstreams, retired) = Upstreams::build(&edge.clusters, before);
         let mut build = Build {
-            edge: &edge,
             previous: previous.map(|previous| &**previous),
-            upstreams: HashMap::with_capacity(edge.clusters.len()),
+            problems: upstreams.problems().to_vec(),
+            upstreams,
+            retired,
             tls: TlsConfigs::default(),
+            identities: Identities::default(),
             pages: Pages::default(),
             names: HashMap::new(),
             logs: LogSinks::default(),
-            problems: Vec::new(),
         };
-        build.upstreams();
+        let of = |transport| edge.listeners.iter().filter(move |listener| listener.transport == transport);
         let listeners =
-            edge.listeners.iter().map(|listener| (listener.bind, build.listener(listener))).collect();
-        let Build { upstreams, tls, logs, problems, .. } = build;
+            of(Transport::Tcp).map(|listener| (listener.bind, build.listener(listener))).collect();
+        let datagrams = of(Transport::Udp)
+            .filter_map(|listener| Some((listener.bind, build.datagrams(listener)?)))
+            .collect();
+        let Build { upstreams, pages, tls, identities, logs, problems, .. } = build;
         let revision = REVISION.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { revision, listeners, upstreams, tls, logs, problems, edge })
+        Arc::new(Self {
+            revision,
+            listeners,
+            datagrams,
+            upstreams,
+            pages,
+            tls,
+            identities,
+            logs,
+            problems,
+            edge,
+        })
     }
 
     /// What it was built from.
@@ -133,14 +174,33 @@ impl Snapshot {
         &self.problems
     }
 
-    /// The listener bound to this address.
+    /// The TCP listener bound to this address.
     pub fn listener(&self, bind: SocketAddr) -> Option<&Arc<CompiledListener>> {
         self.listeners.get(&bind)
     }
 
-    /// All listeners.
+    /// All TCP listeners.
     pub fn listeners(&self) -> impl Iterator<Item = &Arc<CompiledListener>> {
         self.listeners.values()
+    }
+
+    /// What is behind the UDP listener bound to this address.
+    pub(crate) fn datagrams(&self, bind: SocketAddr) -> Option<&Arc<CompiledUdp>> {
+        self.datagrams.get(&bind)
+    }
+
+    /// Is there a listener at this address?
+    pub(crate) fn binds(&self, (transport, bind): (Transport, SocketAddr)) -> bool {
+        match transport {
+            Transport::Tcp => self.listeners.contains_key(&bind),
+            Transport::Udp => self.datagrams.contains_key(&bind),
+        }
+    }
+
+    /// All bound addresses.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        let tcp = self.listeners.keys().map(|bind| (Transport::Tcp, *bind));
+        tcp.chain(self.datagrams.keys().map(|bind| (Transport::Udp, *bind)))
     }
 
     /// Access-log lines lost so far.
@@ -160,16 +220,17 @@ impl Snapshot {
 
     /// All clusters.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.upstreams.values()
+        self.upstreams.all()
     }
 }
 
 /// A snapshot being built.
 struct Build<'a> {
-    edge: &'a Edge,
     previous: Option<&'a Snapshot>,
-    upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    upstreams: Upstreams,
+    retired: Retired,
     tls: TlsConfigs,
+    identities: Identities,
     pages: Pages,
     /// Tables of server names, by the address of the list they are made from.
     names: HashMap<usize, Arc<HostTable<HostPattern>>>,
@@ -178,18 +239,8 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn upstreams(&mut self) {
-        for (name, cluster) in &self.edge.clusters {
-            let before = self.previous.and_then(|previous| previous.upstreams.get(name));
-            let upstream = Upstream::build(cluster, before);
-            if let Some(problem) = upstream.problem() {
-                self.problems.push((cluster.source.clone(), problem.to_owned()));
-            }
-            self.upstreams.insert(Arc::clone(name), upstream);
-        }
-    }
-
     fn listener(&mut self, model: &Listener) -> Arc<CompiledListener> {
+        let before = self.previous.and_then(|previous| previous.listeners.get(&model.bind));
         let mut listener = CompiledListener {
             stats_prefix: model.stats_prefix.as_str().into(),
             model: model.clone(),
@@ -198,7 +249,20 @@ impl Build<'_> {
             anything: None,
             chains: Vec::with_capacity(model.chains.len()),
         };
-        for (index, chain) in model.chains.iter().enumerate() {
+        for chain in &model.chains {
+            let serve = match &chain.serve {
+                Serve::Http(server) => {
+                    let before = before.and_then(|before| before.chains.get(listener.chains.len()));
+                    CompiledServe::Http(self.http(server, before))
+                }
+                Serve::Tcp(route) => CompiledServe::Tcp(self.tcp(route)),
+                Serve::Udp(route) => {
+                    let problem = "datagrams cannot be relayed from a TCP listener".to_owned();
+                    self.problems.push((route.source.clone(), problem));
+                    continue;
+                }
+            };
+            let index = listener.chains.len();
             match &chain.accepts {
                 Accepts::ClearText => listener.clear_text = Some(index),
                 Accepts::Anything => listener.anything = Some(index),
@@ -221,19 +285,26 @@ impl Build<'_> {
                     }
                 }
             };
-            let serve = match &chain.serve {
-                Serve::Http(server) => CompiledServe::Http(self.http(server)),
-                Serve::Tcp(route) => CompiledServe::Tcp(self.tcp(route)),
-            };
             listener.chains.push(CompiledChain { tls, serve });
         }
         Arc::new(listener)
     }
 
-    fn http(&mut self, server: &Arc<HttpServer>) -> Arc<CompiledHttp> {
+    /// `before` is the chain that stood in the place of this one.
+    fn http(&mut self, server: &Arc<HttpServer>, before: Option<&CompiledChain>) -> Arc<CompiledHttp> {
+        let before = before.and_then(|chain| match &chain.serve {
+            CompiledServe::Http(http) => Some(http),
+            CompiledServe::Tcp(_) => None,
+        });
         let mut hosts = HostTable::default();
         for host in &server.hosts {
-            let compiled = self.pages.host(host, &self.upstreams);
+            let like = before.and_then(|before| before.hosts.of(&host.host));
+            let pages = self.previous.map(|previous| &previous.pages);
+            let mut compiled = self.pages.host(host, &self.upstreams, &self.retired, pages, like);
+            compiled.identity = host.client_identity.as_ref().map(|model| {
+                let before = self.previous.map(|previous| &previous.identities);
+                self.identities.compile(&host.source, model, before, &mut self.problems)
+            });
             hosts.insert(&host.host, compiled);
         }
         let names =
@@ -244,18 +315,37 @@ impl Build<'_> {
             }));
         let own = server.hosts.iter().map(|host| host.host.without_port()).collect();
         let log = self.log(server.access_log.as_ref());
-        let kept_request = kept::request_headers(server, log.as_deref());
-        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log, kept_request })
+        let tables = server.hosts.iter().filter_map(|host| hosts.of(&host.host)).map(|host| &*host.routes);
+        let kept_request = kept::request_headers(server, log.as_deref(), tables);
+        let believes = server.hosts.iter().any(|host| host.client_identity.is_some());
+        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log, kept_request, believes })
     }
 
     fn tcp(&mut self, route: &Arc<TcpRoute>) -> Arc<CompiledTcp> {
-        let upstreams = route
-            .targets
-            .iter()
-            .map(|target| hosts::upstream(&self.upstreams, &target.cluster, &target.source))
-            .collect();
+        let upstreams = self.targets(&route.targets);
         let log = self.log(route.access_log.as_ref());
         Arc::new(CompiledTcp { model: Arc::clone(route), upstreams, log })
+    }
+
+    /// What is behind a UDP listener; none (and a problem) when it is no relay of datagrams.
+    fn datagrams(&mut self, listener: &Listener) -> Option<Arc<CompiledUdp>> {
+        let [Chain { serve: Serve::Udp(route), .. }] = listener.chains.as_slice() else {
+            let problem = "a UDP listener relays datagrams, and nothing else".to_owned();
+            self.problems.push((listener.source.clone(), problem));
+            return None;
+        };
+        Some(Arc::new(CompiledUdp {
+            stats_prefix: listener.stats_prefix.as_str().into(),
+            model: Arc::clone(route),
+            upstreams: self.targets(&route.targets),
+            log: self.log(route.access_log.as_ref()),
+            declared_port: listener.declared_port,
+        }))
+    }
+
+    fn targets(&self, targets: &[TcpTarget]) -> Vec<Arc<Upstream>> {
+        let upstream = |target: &TcpTarget| self.upstreams.named(&target.cluster, &target.source);
+        targets.iter().map(upstream).collect()
     }
 
     fn log(&mut self, log: Option<&Arc<plenipo_model::AccessLog>>) -> Option<Arc<Log>> {
@@ -272,13 +362,34 @@ impl Build<'_> {
 }
 
 impl CompiledHttp {
+    /// Who is believed about the certificates of this host's clients.
+    pub(crate) fn identity(&self, host: &Host) -> Option<&Arc<CompiledIdentity>> {
+        let served = self.believes.then(|| self.hosts.find_authority(&host.name, host.port)).flatten();
+        served?.identity.as_ref()
+    }
+
     /// Does another TLS chain of the listener serve this name better than any host here?
     pub(crate) fn is_elsewhere(&self, name: &str) -> bool {
         self.names.find(name).is_some_and(|best| !self.own.contains(best))
     }
 }
 
+impl CompiledServe {
+    /// Where its traffic is reported.
+    pub(crate) fn log(&self) -> Option<&Arc<Log>> {
+        match self {
+            Self::Http(http) => http.log.as_ref(),
+            Self::Tcp(route) => route.log.as_ref(),
+        }
+    }
+}
+
 impl CompiledListener {
+    /// Where a connection is reported that no chain was chosen for: the log of the first chain that has one.
+    pub(crate) fn log(&self) -> Option<Arc<Log>> {
+        self.chains.iter().find_map(|chain| chain.serve.log()).cloned()
+    }
+
     /// The chain for a TLS connection that asks for `server_name`.
     pub(crate) fn tls_chain(&self, server_name: Option<&str>) -> Option<&CompiledChain> {
         let by_name = match server_name {
@@ -327,3 +438,6 @@ impl CompiledListener {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

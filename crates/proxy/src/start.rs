@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plenipo_model::{ChainTls, Edge};
+use plenipo_model::{ChainTls, Edge, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
@@ -44,7 +44,7 @@ impl Default for Settings {
 pub struct Proxy {
     handle: Handle,
     settings: Settings,
-    bound: HashSet<SocketAddr>,
+    bound: HashSet<(Transport, SocketAddr)>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -93,20 +93,19 @@ impl Proxy {
     pub async fn publish(&mut self, snapshot: Arc<Snapshot>) -> Vec<(SocketAddr, io::Error)> {
         let mut failed = Vec::new();
         let mut sockets: Vec<Vec<_>> = self.handle.workers.iter().map(|_| Vec::new()).collect();
-        for listener in snapshot.listeners() {
-            let bind = listener.model.bind;
-            if self.bound.contains(&bind) {
+        for (transport, bind) in snapshot.bound() {
+            if self.bound.contains(&(transport, bind)) {
                 continue;
             }
-            match listen::bind(bind, self.handle.workers.len()) {
+            match listen::bind(transport, bind, self.handle.workers.len()) {
                 Ok(bound) => {
-                    self.bound.insert(bind);
-                    sockets.iter_mut().zip(bound).for_each(|(list, socket)| list.push((bind, socket)));
+                    self.bound.insert((transport, bind));
+                    sockets.iter_mut().zip(bound).for_each(|(list, socket)| list.push(socket));
                 }
                 Err(error) => failed.push((bind, error)),
             }
         }
-        self.bound.retain(|bind| snapshot.listener(*bind).is_some());
+        self.bound.retain(|bound| snapshot.binds(*bound));
         // A data thread that is gone has dropped its inbox; the others serve.
         let _ = self.handle.upkeep.send(Arc::clone(&snapshot));
         let mut answers = Vec::new();

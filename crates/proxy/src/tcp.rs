@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plenipo_model::Priority;
+use plenipo_model::{Priority, TcpTarget};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::conn::Understood;
 use crate::exchange::{Connection, Exchange};
 use crate::render::Facts;
-use crate::snapshot::clusters::Upstream;
+use crate::snapshot::clusters::{EndpointState, Upstream};
 use crate::snapshot::{CompiledTcp, Log};
 use crate::upstream::balance;
 use crate::upstream::connect::{Connected, connect};
@@ -31,32 +31,62 @@ const ATTEMPTS: usize = 3;
 /// After the word to drain, a relay may go on for so long before the process's own limit ends it.
 const AFTER_CLOSE: Duration = Duration::from_secs(3600);
 
-/// What was carried, in bytes.
-#[derive(Debug, Clone, Copy, Default)]
+/// What was carried.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Carried {
-    /// From the client to the upstream.
+    /// Bytes from the client to the upstream.
     pub(crate) up: u64,
-    /// From the upstream to the client.
+    /// Bytes from the upstream to the client.
     pub(crate) down: u64,
+    /// How it ended.
+    end: End,
+}
+
+/// How a relay ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Both sides had nothing more to say.
+    Closed,
+    /// One of the connections failed.
+    Failed,
+    /// By us; the text says why.
+    Cut(&'static str),
 }
 
 /// Relays a connection to one of the clusters of a route.
 pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc<CompiledTcp>) {
-    let Understood { stream, connection, closing, meter, .. } = understood;
+    let Understood { mut stream, connection, closing, meter, .. } = understood;
     let mut exchange = Exchange::begin(&connection);
     exchange.route = Some(route.model.name.as_str().into());
-    if let Some(upstream) = pick(&worker, &route) {
-        let cluster = worker.cluster(&upstream);
+    let mut end = End::Failed;
+    if let Some(upstream) = pick(&worker, &route.model.targets, &route.upstreams) {
+        let cluster = worker.cluster(upstream);
         exchange.cluster = Some(Arc::clone(&upstream.model.name));
-        if let Some((connected, open)) = reach(&cluster, &upstream, &connection, &mut exchange).await {
-            let carried = carry(stream, connected.stream, route.model.idle_timeout, &closing).await;
-            drop(open);
+        if let Some(mut reached) = reach(&cluster, upstream, &connection, &mut exchange).await {
+            let cut = async {
+                tokio::select! {
+                    why = told_to_go(&closing) => why,
+                    why = loses_its_endpoint(&route, upstream, &reached.endpoint) => why,
+                }
+            };
+            let other = &mut reached.connected.stream;
+            let carried = carry(&mut stream, &mut *other, route.model.idle_timeout, cut).await;
             cluster.meter.sent.add(carried.up);
             cluster.meter.received.add(carried.down);
             (exchange.bytes_received, exchange.bytes_sent) = (carried.up, carried.down);
+            end = carried.end;
+            if end != End::Closed && route.model.reset {
+                other.reset_at_end();
+            }
         }
     } else {
         (exchange.flags, exchange.details) = ("NR", "route_not_found");
+    }
+    if let End::Cut(why) = end {
+        exchange.details = why;
+    }
+    if end != End::Closed && route.model.reset {
+        stream.reset_at_end();
     }
     meter.received.add(exchange.bytes_received);
     meter.sent.add(exchange.bytes_sent);
@@ -64,17 +94,56 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
 }
 
 /// One of the targets, by weight.
-fn pick(worker: &Worker, route: &CompiledTcp) -> Option<Arc<Upstream>> {
-    let total: u64 = route.model.targets.iter().map(|target| u64::from(target.weight)).sum();
+pub(crate) fn pick<'a>(
+    worker: &Worker,
+    targets: &[TcpTarget],
+    upstreams: &'a [Arc<Upstream>],
+) -> Option<&'a Arc<Upstream>> {
+    let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
     let mut draw = worker.random.next().checked_rem(total)?;
-    for (target, upstream) in route.model.targets.iter().zip(&route.upstreams) {
+    for (target, upstream) in targets.iter().zip(upstreams) {
         let weight = u64::from(target.weight);
         if draw < weight {
-            return Some(Arc::clone(upstream));
+            return Some(upstream);
         }
         draw -= weight;
     }
     None
+}
+
+/// Ends when a connection to this endpoint may not go on.
+async fn loses_its_endpoint(
+    route: &CompiledTcp,
+    upstream: &Upstream,
+    endpoint: &EndpointState,
+) -> &'static str {
+    let sickens = async {
+        match route.model.end_unhealthy {
+            true => endpoint.sickens().await,
+            false => std::future::pending().await,
+        }
+    };
+    let drained = async {
+        match upstream.model.drain {
+            Some(time) => {
+                endpoint.leaves().await;
+                tokio::time::sleep(time).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = sickens => "endpoint_unhealthy",
+        () = drained => "endpoint_drained",
+    }
+}
+
+/// A connection for a relay.
+struct Reached {
+    connected: Connected,
+    endpoint: Arc<EndpointState>,
+    /// Its place among those that the cluster's limits allow.
+    _open: Open,
 }
 
 /// Connects to an endpoint of the cluster, and to another one when that fails.
@@ -83,7 +152,7 @@ async fn reach(
     upstream: &Arc<Upstream>,
     connection: &Connection,
     exchange: &mut Exchange,
-) -> Option<(Connected, Open)> {
+) -> Option<Reached> {
     let limit = upstream.model.connect_timeout;
     let Ok(endpoints) = tokio::time::timeout(limit, upstream.live.resolved()).await else {
         (exchange.flags, exchange.details) = ("UH", "no_healthy_upstream");
@@ -108,7 +177,7 @@ async fn reach(
                 cluster.meter.connections_total.add(1);
                 exchange.upstream_local = connected.local;
                 exchange.upstream_failure = None;
-                return Some((connected, open));
+                return Some(Reached { connected, endpoint: Arc::clone(chosen), _open: open });
             }
             Err(error) => {
                 cluster.meter.connect_failures.add(1);
@@ -124,13 +193,13 @@ async fn reach(
     None
 }
 
-/// Carries bytes both ways until both sides have ended, one has failed, or nothing moves for too long. Each direction ends
-/// by itself (half-close).
+/// Carries bytes both ways until both sides have ended, one has failed, nothing moves for too long, or `cut` says so. Each
+/// direction ends by itself (half-close).
 pub(crate) async fn carry(
     client: impl AsyncRead + AsyncWrite,
     upstream: impl AsyncRead + AsyncWrite,
     idle_timeout: Option<Duration>,
-    closing: &CancellationToken,
+    cut: impl Future<Output = &'static str>,
 ) -> Carried {
     let moved = Cell::new(Instant::now());
     let (up, down) = (Cell::new(0), Cell::new(0));
@@ -142,18 +211,19 @@ pub(crate) async fn carry(
             one_way(upstream_read, client_write, &down, &moved),
         )
     };
-    tokio::select! {
-        // An error here is the end of a connection like any other: the counts are what is left of it.
-        _ = pin!(both) => {}
-        () = quiet(idle_timeout, &moved) => {}
-        () = after(closing) => {}
-    }
-    Carried { up: up.get(), down: down.get() }
+    let end = tokio::select! {
+        ended = pin!(both) => if ended.is_ok() { End::Closed } else { End::Failed },
+        () = quiet(idle_timeout, &moved) => End::Cut("idle_timeout"),
+        why = cut => End::Cut(why),
+    };
+    Carried { up: up.get(), down: down.get(), end }
 }
 
-async fn after(closing: &CancellationToken) {
+/// Ends some time after the word that all connections shall.
+pub(crate) async fn told_to_go(closing: &CancellationToken) -> &'static str {
     closing.cancelled().await;
     tokio::time::sleep(AFTER_CLOSE).await;
+    "drain"
 }
 
 /// Ends when nothing has moved for the given time.
@@ -190,7 +260,8 @@ async fn one_way(
     }
 }
 
-fn report(worker: &Worker, log: Option<&Log>, exchange: &Exchange) {
+/// Writes the line of a connection that has ended.
+pub(crate) fn report(worker: &Worker, log: Option<&Log>, exchange: &Exchange) {
     if let Some(log) = log {
         let facts = Facts { duration: Some(exchange.begun.elapsed()), ..Facts::of(exchange) };
         worker.log(log, |line| log.formatter.write(&facts, line));

@@ -5,6 +5,7 @@ pub(crate) mod breakers;
 pub(crate) mod connect;
 pub(crate) mod hashing;
 pub(crate) mod health;
+mod interim;
 pub(crate) mod lease;
 pub(crate) mod pool;
 pub(crate) mod upkeep;

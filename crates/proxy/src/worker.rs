@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plenipo_model::Transport;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::LogLines;
-use crate::listen::{self, LocalListener};
+use crate::listen::{self, Bound, LocalListener};
 use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
 use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
@@ -28,11 +29,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// What a data thread is told.
 pub(crate) enum Order {
     /// Serve this from now on. The sockets are for listeners that it did not have before.
-    Publish {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
-        done: oneshot::Sender<()>,
-    },
+    Publish { snapshot: Arc<Snapshot>, sockets: Vec<Bound>, done: oneshot::Sender<()> },
     /// Tell your numbers.
     Measure(oneshot::Sender<Measurements>),
     /// Are you turning?
@@ -47,7 +44,7 @@ pub(crate) enum Order {
 pub(crate) struct Worker {
     snapshot: RefCell<LocalSnapshot>,
     clusters: RefCell<FxHashMap<u64, Rc<LocalCluster>>>,
-    listeners: RefCell<HashMap<SocketAddr, LocalListener>>,
+    listeners: RefCell<HashMap<(Transport, SocketAddr), LocalListener>>,
     meters: RefCell<FxHashMap<Arc<str>, Rc<ListenerMeter>>>,
     pub(crate) requests: RequestMeter,
     logs: RefCell<FxHashMap<usize, LogLines>>,
@@ -139,20 +136,20 @@ impl Worker {
         }
     }
 
-    fn publish(self: &Rc<Self>, snapshot: &Arc<Snapshot>, sockets: Vec<(SocketAddr, std::net::TcpListener)>) {
+    fn publish(self: &Rc<Self>, snapshot: &Arc<Snapshot>, sockets: Vec<Bound>) {
         self.refresh_clusters(snapshot);
         *self.snapshot.borrow_mut() = Rc::new(Arc::clone(snapshot));
         let mut listeners = self.listeners.borrow_mut();
-        for (bind, socket) in sockets {
-            match listen::start(self, bind, socket) {
+        for bound in sockets {
+            let bind = (bound.transport, bound.bind);
+            match listen::start(self, bound) {
                 Ok(listener) => {
                     listeners.insert(bind, listener);
                 }
-                Err(error) => tracing::error!(%bind, %error, "a listening socket cannot be used"),
+                Err(error) => tracing::error!(bind = %bind.1, %error, "a listening socket cannot be used"),
             }
         }
-        let removed: Vec<_> =
-            listeners.keys().filter(|bind| snapshot.listener(**bind).is_none()).copied().collect();
+        let removed: Vec<_> = listeners.keys().filter(|bind| !snapshot.binds(**bind)).copied().collect();
         for bind in removed {
             if let Some(listener) = listeners.remove(&bind) {
                 tokio::task::spawn_local(listener.close());

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use plenipo_model::{ClientCertDetails, ClientCertHeader};
 
 use crate::client_certificate::url_encoded_pem;
-use crate::exchange::{ClientCertificate, Connection, Tls};
+use crate::exchange::Shown;
 
 #[cfg(test)]
 mod tests;
@@ -15,18 +15,17 @@ mod tests;
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Sets, extends or removes the field as `mode` says.
-pub fn client_cert_header(mode: &ClientCertHeader, connection: &Connection, headers: &mut HeaderMap) {
-    let certified = connection.tls.as_ref().and_then(|tls| Some((tls, tls.client.as_ref()?)));
-    match (mode, certified) {
+pub fn client_cert_header(mode: &ClientCertHeader, shown: Option<Shown<'_>>, headers: &mut HeaderMap) {
+    match (mode, shown) {
         (ClientCertHeader::AlwaysForwardOnly, _) | (ClientCertHeader::ForwardOnly, Some(_)) => {}
-        (ClientCertHeader::SanitizeSet(details), Some((tls, client))) => {
-            set(headers, Vec::new(), &hop(*details, tls, client));
+        (ClientCertHeader::SanitizeSet(details), Some(shown)) => {
+            set(headers, Vec::new(), &hop(*details, shown));
         }
-        (ClientCertHeader::AppendForward(details), Some((tls, client))) => {
+        (ClientCertHeader::AppendForward(details), Some(shown)) => {
             let lines = headers.get_all(FORWARDED_CLIENT_CERT).iter();
             let earlier: Vec<u8> =
                 lines.flat_map(|line| [line.as_bytes(), b","]).flatten().copied().collect();
-            set(headers, earlier, &hop(*details, tls, client));
+            set(headers, earlier, &hop(*details, shown));
         }
         _ => {
             headers.remove(FORWARDED_CLIENT_CERT);
@@ -48,14 +47,14 @@ fn set(headers: &mut HeaderMap, mut value: Vec<u8>, hop: &str) {
 }
 
 /// This hop's element. The order of the keys, and that `Subject` and `URI` are there even when empty, is Envoy's.
-fn hop(details: ClientCertDetails, tls: &Tls, client: &ClientCertificate) -> String {
-    let mut keys = vec![format!("Hash={}", client.sha256)];
+fn hop(details: ClientCertDetails, Shown { client, chain, own_uris }: Shown<'_>) -> String {
+    let mut keys: Vec<String> = own_uris.iter().map(|uri| format!("By={}", quoted(uri))).collect();
+    keys.push(format!("Hash={}", client.sha256));
     if details.cert {
-        let leaf = &tls.client_chain[..tls.client_chain.len().min(1)];
-        keys.push(format!("Cert=\"{}\"", url_encoded_pem(leaf)));
+        keys.push(format!("Cert=\"{}\"", url_encoded_pem(&chain[..chain.len().min(1)])));
     }
     if details.chain {
-        keys.push(format!("Chain=\"{}\"", url_encoded_pem(&tls.client_chain)));
+        keys.push(format!("Chain=\"{}\"", url_encoded_pem(chain)));
     }
     if details.subject {
         keys.push(format!("Subject=\"{}\"", client.subject));

@@ -241,9 +241,20 @@ const CLUSTER_SCOPED: [&str; 10] = [
     "StorageClass",
 ];
 
+/// Kinds of other groups that are read.
+const OTHER_KINDS: [&str; 7] = [
+    "EndpointSlice",
+    "Ingress",
+    "IngressClass",
+    "IngressClassParams",
+    "TargetGroupBinding",
+    "Gateway",
+    "VirtualService",
+];
+
 /// Kinds are few and objects are many.
 static KINDS: LazyLock<BTreeMap<&'static str, Arc<str>>> = LazyLock::new(|| {
-    let kinds = ambassador::KINDS.iter().chain(&core::KINDS).chain(&["EndpointSlice"]);
+    let kinds = ambassador::KINDS.iter().chain(&core::KINDS).chain(&OTHER_KINDS);
     kinds.map(|kind| (*kind, Arc::from(*kind))).collect()
 });
 

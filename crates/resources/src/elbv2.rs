@@ -1,6 +1,9 @@
 //! `elbv2.k8s.aws/v1beta1`: the kinds of the AWS Load Balancer Controller.
 
-#![allow(missing_docs, reason = "the fields are those of the AWS Load Balancer Controller, and described there")]
+#![allow(
+    missing_docs,
+    reason = "the fields are those of the AWS Load Balancer Controller, and described there"
+)]
 
 use std::collections::BTreeMap;
 

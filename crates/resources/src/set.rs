@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::object::{Object, ObjectId};
+use crate::object::Object;
 use crate::problem::{Code, Problem, Severity};
 
 /// All objects at one moment. Two sets with the same objects are the same set, whatever the order they were read in.

@@ -46,6 +46,8 @@ pub struct Directory {
     /// What stands before the paths people are shown: the root's own name, not where this machine has it.
     name: String,
     files: BTreeMap<PathBuf, File>,
+    /// Those of them that have problems. Mostly none.
+    flawed: BTreeSet<PathBuf>,
     tree: Tree,
     /// Every object of every file, in order, so that a set of them needs no sorting.
     objects: BTreeSet<Placed>,
@@ -71,6 +73,7 @@ impl Directory {
             root,
             name,
             files: BTreeMap::new(),
+            flawed: BTreeSet::new(),
             tree: Tree::default(),
             objects: BTreeSet::new(),
             doubles: 0,
@@ -87,12 +90,8 @@ impl Directory {
     /// Everything as it was read last.
     fn set(&self) -> Set {
         let objects = self.objects.iter().map(|placed| Arc::clone(&placed.object));
-        let problems = self
-            .tree
-            .problems
-            .iter()
-            .chain(&self.deaf_to)
-            .chain(self.files.values().flat_map(File::problems));
+        let flawed = self.flawed.iter().filter_map(|path| self.files.get(path));
+        let problems = self.tree.problems.iter().chain(&self.deaf_to).chain(flawed.flat_map(File::problems));
         if self.doubles == 0 {
             return Set::in_order(objects.collect(), problems.cloned().collect());
         }
@@ -136,12 +135,19 @@ impl Directory {
     fn reread(&mut self, path: &Path, place: &Place) {
         let previous = self.files.get(path);
         let file = File::read(path, &self.shown(path), place.stamp, previous);
-        self.apply(Difference::between(previous, Some(&file)));
+        let difference = Difference::between(previous, Some(&file));
+        if file.problems().next().is_some() {
+            self.flawed.insert(path.to_owned());
+        } else {
+            self.flawed.remove(path);
+        }
         self.files.insert(path.to_owned(), file);
+        self.apply(difference);
     }
 
     fn forget(&mut self, path: &Path) {
         let file = self.files.remove(path);
+        self.flawed.remove(path);
         self.apply(Difference::between(file.as_ref(), None));
     }
 

@@ -6,6 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 
 use crate::certs::{Authority, Issued};
@@ -17,25 +18,20 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 /// A server with this certificate that asks nobody for theirs; `alpn` in order of preference, empty for none.
 pub fn server(certificate: &Issued, alpn: &[&str]) -> Arc<ServerConfig> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_single_cert(certificate.chain(), certificate.key())
-        .expect("we issued key and certificate together");
-    config.alpn_protocols = protocols(alpn);
-    Arc::new(config)
+    showing(certificate, alpn, WebPkiClientVerifier::no_client_auth())
 }
 
 /// A server that requires a client certificate of `clients`.
 pub fn mutual_server(certificate: &Issued, clients: &Authority, alpn: &[&str]) -> Arc<ServerConfig> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider())
-        .build()
-        .expect("there is one root");
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider());
+    showing(certificate, alpn, verifier.build().expect("there is one root"))
+}
+
+fn showing(certificate: &Issued, alpn: &[&str], clients: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider speaks TLS 1.2 and 1.3")
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(clients)
         .with_single_cert(certificate.chain(), certificate.key())
         .expect("we issued key and certificate together");
     config.alpn_protocols = protocols(alpn);

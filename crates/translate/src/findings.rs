@@ -3,35 +3,39 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plenipo_resources::{Code, Object, ObjectId, Report, Set, Severity, State, Verdict};
+use plenipo_resources::{Code, Object, ObjectId, Problem, Set, Severity, State};
 
-/// The report being written.
-#[derive(Debug)]
+/// One thing found about an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Finding {
+    /// What became of it.
+    State(ObjectId, State),
+    /// What is wrong with it (or with no object in particular).
+    Problem(Arc<Problem>),
+}
+
+/// What is found while something is read.
+#[derive(Debug, Default)]
 pub(crate) struct Findings {
-    report: Report,
+    found: Vec<Finding>,
     /// Kinds of objects that are there and could not be read.
     unreadable: BTreeSet<Arc<str>>,
-    /// Objects that are accepted unless the report says otherwise.
-    accepted: Vec<ObjectId>,
 }
 
 impl Findings {
-    /// Begins with what was found while reading.
+    /// Begins with what was found while the set was read.
     pub(crate) fn new(set: &Set) -> Self {
-        let mut report = Report::default();
-        let mut unreadable = BTreeSet::new();
+        let mut findings = Self::default();
         for problem in set.problems() {
             let lost =
                 problem.object.as_ref().filter(|id| set.get(&id.kind, &id.namespace, &id.name).is_none());
-            match lost.filter(|_| problem.severity == Severity::Error) {
-                Some(id) => {
-                    unreadable.insert(Arc::clone(&id.kind));
-                    report.refuse(problem.clone());
-                }
-                None => report.add(problem.clone()),
+            if let Some(id) = lost.filter(|_| problem.severity == Severity::Error) {
+                findings.unreadable.insert(Arc::clone(&id.kind));
+                findings.found.push(Finding::State(id.clone(), State::Refused));
             }
+            findings.add(problem.clone());
         }
-        Self { report, unreadable, accepted: Vec::new() }
+        findings
     }
 
     /// Was there an object of this kind that could not be read?
@@ -39,22 +43,28 @@ impl Findings {
         self.unreadable.contains(kind)
     }
 
-    pub(crate) fn into_report(self) -> Report {
-        let fine = || Verdict { state: State::Accepted, problems: Vec::new() };
-        let accepted = self.accepted.into_iter().map(|id| (id, fine()));
-        // Of two entries for one object the later one stays: the one with problems.
-        let verdicts = accepted.chain(self.report.verdicts).collect();
-        Report { verdicts, general: self.report.general }
+    /// All that was found.
+    pub(crate) fn into_found(self) -> Vec<Finding> {
+        self.found
+    }
+
+    /// What was found earlier holds here too.
+    pub(crate) fn repeat(&mut self, found: &[Finding]) {
+        self.found.extend_from_slice(found);
     }
 
     /// The object is one we act on.
     pub(crate) fn accept(&mut self, object: &Object) {
-        self.accepted.push(object.id.clone());
+        self.found.push(Finding::State(object.id.clone(), State::Accepted));
     }
 
     /// The object is not for us, or nothing refers to it.
     pub(crate) fn ignore(&mut self, object: &Object) {
-        self.report.verdict(&object.id).state = State::Ignored;
+        self.found.push(Finding::State(object.id.clone(), State::Ignored));
+    }
+
+    fn add(&mut self, problem: Problem) {
+        self.found.push(Finding::Problem(Arc::new(problem)));
     }
 
     /// Worth knowing.
@@ -66,7 +76,7 @@ impl Findings {
         message: String,
         fix: &str,
     ) {
-        self.report.add(object.problem(Severity::Note, Code(code), field, message, fix));
+        self.add(object.problem(Severity::Note, Code(code), field, message, fix));
     }
 
     /// Works, but not as its author probably thinks.
@@ -78,7 +88,7 @@ impl Findings {
         message: String,
         fix: &str,
     ) {
-        self.report.add(object.problem(Severity::Warning, Code(code), field, message, fix));
+        self.add(object.problem(Severity::Warning, Code(code), field, message, fix));
     }
 
     /// The named part does not work.
@@ -90,7 +100,7 @@ impl Findings {
         message: String,
         fix: &str,
     ) {
-        self.report.add(object.problem(Severity::Error, Code(code), field, message, fix));
+        self.add(object.problem(Severity::Error, Code(code), field, message, fix));
     }
 
     /// The object as a whole does not work.
@@ -102,7 +112,8 @@ impl Findings {
         message: String,
         fix: &str,
     ) {
-        self.report.refuse(object.problem(Severity::Error, Code(code), field, message, fix));
+        self.found.push(Finding::State(object.id.clone(), State::Refused));
+        self.error(object, code, field, message, fix);
     }
 
     /// A flaw that was found where the object was not at hand.

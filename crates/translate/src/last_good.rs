@@ -4,21 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plenipo_model::Edge;
-use plenipo_resources::{Object, ObjectId, Report, Set, SetBuilder, Severity, State, Verdict};
+use plenipo_resources::{Object, ObjectId, Report, Set, Severity, Verdict};
 
-use crate::ambassador::{self, Patterns};
-use crate::findings::Findings;
+use crate::ambassador::{Memory, Translation};
 use crate::options::Options;
 
 /// Objects that serve in an earlier version.
 type Kept = BTreeMap<ObjectId, Arc<Object>>;
 
-/// Remembers the last accepted version of every object, from one translation to the next.
+/// Remembers the last accepted version of every object, from one translation to the next, and whatever else makes the next
+/// one cheap. What it gives does not depend on what it remembers for that: it is what a translation from nothing would give
+/// that has the same accepted versions.
 #[derive(Debug, Default)]
 pub struct LastGood {
-    /// In the order of their ids.
-    accepted: Vec<Arc<Object>>,
-    patterns: Patterns,
+    memory: Memory,
+    /// The set translated last.
+    set: Set,
+    /// Of its objects that were refused (and of those that could not be read): the version accepted before, if any.
+    refused: BTreeMap<ObjectId, Option<Arc<Object>>>,
 }
 
 impl LastGood {
@@ -28,84 +31,48 @@ impl LastGood {
     ///
     /// What is no longer in the set is forgotten: a deleted object serves nothing.
     pub fn apply(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
-        let (edge, mut report) = self.translate(set, options);
-        self.remember(set, &report);
+        let Translation { mut edge, mut report, refused } = self.memory.translate(set, options);
+        self.remember(set, &refused);
         // Secrets first: what names a broken one is mostly good itself, and then its newest version serves.
-        let mut kept = self.replacements(&report, |id| &*id.kind == "Secret");
-        let mut served = None;
+        let mut kept = self.replacements(&refused, |id| &*id.kind == "Secret");
+        let mut judged = None;
         if !kept.is_empty() {
-            served = Some(self.translate(&with(set, &kept), options));
+            let served = self.memory.translate(&set.with(kept.values().cloned()), options);
+            (edge, judged) = (served.edge, Some(served.refused));
         }
-        let judged = served.as_ref().map_or(&report, |(_, report)| report);
-        let others = self.replacements(judged, |id| !kept.contains_key(id));
+        let others = self.replacements(judged.as_ref().unwrap_or(&refused), |id| !kept.contains_key(id));
         if !others.is_empty() {
             kept.extend(others);
-            served = Some(self.translate(&with(set, &kept), options));
+            let served = self.memory.translate(&set.with(kept.values().cloned()), options);
+            (edge, judged) = (served.edge, Some(served.refused));
         }
-        let Some((edge, judged)) = served else { return (edge, report) };
-        for (id, verdict) in report.verdicts.iter_mut().filter(|(_, verdict)| verdict.state == State::Refused)
-        {
-            let serves = judged.verdicts.get(id).is_none_or(|now| now.state != State::Refused);
-            match (serves, kept.contains_key(id)) {
-                (true, true) => say(verdict, "the version accepted before keeps serving"),
-                (true, false) => {
-                    say(verdict, "it serves with the version accepted before of what it refers to");
-                }
-                (false, _) => {}
-            }
+        let Some(judged) = judged else { return (edge, report) };
+        for id in refused.difference(&judged) {
+            let words = if kept.contains_key(id) {
+                "the version accepted before keeps serving"
+            } else {
+                "it serves with the version accepted before of what it refers to"
+            };
+            say(report.verdict(id), words);
         }
         (edge, report)
     }
 
-    fn translate(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
-        let mut findings = Findings::new(set);
-        let edge = ambassador::translate(set, options, &mut self.patterns, &mut findings);
-        (edge, findings.into_report())
-    }
-
-    /// The version accepted last.
-    fn version(&self, id: &ObjectId) -> Option<&Arc<Object>> {
-        let at = self.accepted.binary_search_by(|object| object.id.cmp(id)).ok()?;
-        self.accepted.get(at)
-    }
-
     /// Versions accepted before of what is refused now.
-    fn replacements(&self, report: &Report, of: impl Fn(&ObjectId) -> bool) -> Kept {
-        let refused =
-            report.verdicts.iter().filter(|(id, verdict)| verdict.state == State::Refused && of(id));
-        refused.filter_map(|(id, _)| Some((id.clone(), Arc::clone(self.version(id)?)))).collect()
+    fn replacements(&self, refused: &BTreeSet<ObjectId>, of: impl Fn(&ObjectId) -> bool) -> Kept {
+        let wanted = refused.iter().filter(|id| of(id));
+        wanted.filter_map(|id| Some((id.clone(), Arc::clone(self.refused.get(id)?.as_ref()?)))).collect()
     }
 
     /// Every object as it is now, but those refused (and those that could not be read) as they were.
-    fn remember(&mut self, set: &Set, report: &Report) {
-        let refused = report.verdicts.iter().filter(|(_, verdict)| verdict.state == State::Refused);
-        let refused: BTreeSet<&ObjectId> = refused.map(|(id, _)| id).collect();
-        let mut accepted: Vec<Arc<Object>> =
-            set.objects().iter().filter(|object| !refused.contains(&object.id)).map(Arc::clone).collect();
-        let kept = refused.iter().filter_map(|id| self.version(id).map(Arc::clone)).collect::<Vec<_>>();
-        if !kept.is_empty() {
-            accepted.extend(kept);
-            accepted.sort_by(|a, b| a.id.cmp(&b.id));
-        }
-        self.accepted = accepted;
+    fn remember(&mut self, set: &Set, refused: &BTreeSet<ObjectId>) {
+        let version = |id: &ObjectId| match self.refused.get(id) {
+            Some(before) => before.clone(),
+            None => self.set.get(&id.kind, &id.namespace, &id.name).cloned(),
+        };
+        self.refused = refused.iter().map(|id| (id.clone(), version(id))).collect();
+        self.set = set.clone();
     }
-}
-
-/// The set with some objects in the versions kept, those included that could not be read.
-fn with(set: &Set, kept: &Kept) -> Set {
-    let mut builder = SetBuilder::default();
-    for object in set.objects() {
-        builder.add(Arc::clone(kept.get(&object.id).unwrap_or(object)));
-    }
-    for (id, object) in kept {
-        if set.get(&id.kind, &id.namespace, &id.name).is_none() {
-            builder.add(Arc::clone(object));
-        }
-    }
-    for problem in set.problems() {
-        builder.problem(problem.clone());
-    }
-    builder.build()
 }
 
 fn say(verdict: &mut Verdict, words: &str) {

@@ -8,8 +8,11 @@
 //! matter. A bad object loses only itself, and nothing asked to be protected is ever served with less protection.
 
 mod ambassador;
+mod changes;
+mod files;
 mod findings;
 mod last_good;
+mod ledger;
 mod options;
 
 use std::collections::BTreeSet;
@@ -17,25 +20,24 @@ use std::collections::BTreeSet;
 use plenipo_model::Edge;
 use plenipo_resources::{Report, Set};
 
+pub use files::ReferencedFiles;
 pub use last_good::LastGood;
 pub use options::Options;
 
-use ambassador::Patterns;
-use findings::Findings;
+use ambassador::{Memory, Translation};
 
 /// What the objects of `set` ask for, and what was found wrong with them.
 ///
 /// Total: whatever the objects hold, there is an edge, if an empty one. Equal sets give equal results.
 #[must_use]
 pub fn translate(set: &Set, options: &Options) -> (Edge, Report) {
-    let mut findings = Findings::new(set);
-    let edge = ambassador::translate(set, options, &mut Patterns::default(), &mut findings);
-    (edge, findings.into_report())
+    let Translation { edge, report, .. } = Memory::default().translate(set, options);
+    (edge, report)
 }
 
 /// The files that objects of `set` name (`cert_chain_file`, `text_format_source`, …), for the caller to read into
 /// [`Options::files`].
 #[must_use]
 pub fn referenced_files(set: &Set) -> BTreeSet<String> {
-    ambassador::referenced_files(set)
+    ReferencedFiles::default().of(set)
 }

@@ -46,7 +46,7 @@ fn certificates(page: &mut Page, facts: &Facts<'_>) {
 
 fn objects(page: &mut Page, published: &Published) {
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (object, verdict) in &published.report.verdicts {
+    for (object, verdict) in published.report.verdicts.iter() {
         let state = match verdict.state {
             State::Accepted => "accepted",
             State::Refused => "refused",

@@ -46,6 +46,13 @@ fn listeners(page: &mut Page, facts: &Facts<'_>) {
         listeners.iter().map(|(name, numbers)| ([("listener", name as _)], numbers.proxy_protocol_failures));
     let help = "Connections closed for a missing or malformed PROXY header.";
     family(page, "plenipo_proxy_protocol_failures_total", Kind::Counter, help, rows);
+    let help = "Connections closed before they served anything, or for breaking their protocol's rules.";
+    let mut refused = page.family("plenipo_connections_refused_total", Kind::Counter, help);
+    for (name, numbers) in listeners {
+        for (reason, count) in &numbers.refused {
+            refused.sample(&[("listener", name), ("reason", reason)], count);
+        }
+    }
 }
 
 fn upstreams(page: &mut Page, facts: &Facts<'_>) {

@@ -18,8 +18,12 @@ fn histogram(bucket: usize, count: u64, sum: u64) -> Histogram {
 
 /// Something of everything, so that every family has a sample.
 fn measured() -> Measurements {
-    let listener =
-        ListenerNumbers { classes: [0, 0, 3, 0, 1, 0], time: histogram(1, 4, 3_000), ..Default::default() };
+    let listener = ListenerNumbers {
+        classes: [0, 0, 3, 0, 1, 0],
+        time: histogram(1, 4, 3_000),
+        refused: [("not_tls", 2)].into(),
+        ..Default::default()
+    };
     let cluster = ClusterNumbers {
         statuses: [(0, 1), (200, 2), (503, 1)].into(),
         time: histogram(0, 2, 400),
@@ -59,8 +63,10 @@ fn sample_page() -> String {
         name: "http".into(),
         source: Source::new("Listener default/http"),
         bind: "0.0.0.0:8080".parse().unwrap(),
+        transport: plenipo_model::Transport::Tcp,
         declared_port: 8080,
         proxy_protocol: ProxyProtocol::Off,
+        inner_proxy_from: Vec::new(),
         stats_prefix: "ingress_http".into(),
         max_connections: None,
         chains: Vec::new(),

@@ -47,7 +47,17 @@ pub struct Permission {
     /// `TCP` or `UDP`.
     pub protocol: String,
     /// None = all.
-    pub port: Option<u16>,
+    pub port: Option<PortRef>,
+}
+
+/// A port of targets.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(untagged)]
+pub enum PortRef {
+    /// By number.
+    Number(u16),
+    /// By the name that every pod gives it.
+    Name(String),
 }
 
 /// A security group.

@@ -17,7 +17,8 @@ pub struct TargetGroup {
     pub target_type: TargetType,
     /// Addresses of the targets are IPv6.
     pub ipv6: bool,
-    /// Node port, or port of the pods; 1 when the pods' port has only a name (each is registered with its own).
+    /// Node port (0 when Kubernetes has yet to choose it, as in front of files), or port of the pods; 1 when the pods' port
+    /// has only a name (each is registered with its own).
     pub port: u16,
     /// What targets speak.
     pub protocol: TargetProtocol,
@@ -94,6 +95,20 @@ impl TargetProtocol {
     /// Is the connection to the target encrypted? (No load balancer verifies who answers.)
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::Ssl | Self::Tls)
+    }
+}
+
+impl TargetGroup {
+    /// Attribute of a target group behind a classic load balancer that writes PROXY headers (version 1) to it. AWS has a
+    /// policy for it there, no attribute: the name is ours, after the one of version 2.
+    pub const PROXY_V1: &str = "proxy_protocol_v1.enabled";
+    /// Attribute of a network load balancer's target group that gets PROXY headers (version 2).
+    pub const PROXY_V2: &str = "proxy_protocol_v2.enabled";
+
+    /// Do connections to the targets begin with a PROXY header, and of which version?
+    pub fn proxy_version(&self) -> Option<u8> {
+        let on = |name: &str| self.attributes.get(name).is_some_and(|value| value == "true");
+        if on(Self::PROXY_V2) { Some(2) } else { on(Self::PROXY_V1).then_some(1) }
     }
 }
 

@@ -1,14 +1,14 @@
 //! `plenipo demo`: an example with everything around it, in this process.
 //!
 //! The gateway runs as it always does, on a directory: the example's YAML and Secrets made for this run. The services
-//! behind it, and the load balancer in front where the example has one, run beside it.
+//! behind it run beside it, and the load balancers that the example's Services and Ingresses ask for.
 
 mod certificates;
 mod echo;
 mod examples;
 mod lesson;
-mod load_balancer;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write, stdout};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -18,19 +18,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use plenipo_admin::{Identity, Server};
-use plenipo_model::{Edge, PortMap};
-use plenipo_proxy::{Proxy, Snapshot};
+use plenipo_model::{Certificate, Edge, PortMap};
 use plenipo_source::Directory;
 use plenipo_translate::Options;
 
-use crate::arguments::{DemoArguments, LogFormat};
+use crate::arguments::{DemoArguments, LogFormat, TrustFiles};
+use crate::balancers::{BalancerSettings, Balancers, Files};
 use crate::exit::{Ending, Exit};
 use crate::settings::{Reading, Settings};
 use crate::{app, logging};
 use certificates::Certificates;
 use examples::{EXAMPLES, Example};
 use lesson::Substitutions;
-use load_balancer::Ports;
 
 /// The example that runs when none is named.
 pub(crate) const DEFAULT_EXAMPLE: &str = "nlb-proxy-protocol";
@@ -38,9 +37,8 @@ pub(crate) const DEFAULT_EXAMPLE: &str = "nlb-proxy-protocol";
 /// Ports of the gateway in the examples.
 const HTTP: u16 = 8080;
 const HTTPS: u16 = 8443;
-/// Ports of the load balancer in the examples' commands, for its 80 and 443.
-const FRONT_HTTP: u16 = 9080;
-const FRONT_HTTPS: u16 = 9443;
+/// Ports of the load balancer, and those that the examples' commands have for them.
+const FRONT: [(u16, u16); 2] = [(80, 9080), (443, 9443)];
 const ADMIN: u16 = 8877;
 
 /// Runs an example until it is interrupted.
@@ -59,7 +57,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Exit> {
         let stage = Stage::set(example, arguments, directory.path()).await?;
         let admin = Server::bind(stage.settings.admin).await.context("the admin address")?;
         let settings = stage.settings.clone();
-        app::serve(settings, admin, log_level, async |edge| stage.open(edge).await).await
+        app::serve(settings, admin, log_level, |edge, balancers| stage.tell_all(edge, balancers)).await
     })
 }
 
@@ -75,8 +73,6 @@ fn list() -> anyhow::Result<Exit> {
 struct Stage {
     example: &'static Example,
     settings: Settings,
-    certificates: Certificates,
-    front: Ports,
     substitutions: Substitutions,
 }
 
@@ -110,56 +106,39 @@ impl Stage {
             };
             ports.push((declared, asked.map_or_else(|| chosen.port(declared), Ok)?));
         }
-        let bound = |port: u16| {
-            ports.iter().find(|(declared, _)| *declared == port).map_or(port, |(_, bound)| *bound)
-        };
-        let front = Ports {
-            http: chosen.port(FRONT_HTTP)?,
-            https: chosen.port(FRONT_HTTPS)?,
-            gateway_http: bound(HTTP),
-            gateway_https: bound(HTTPS),
-        };
+        let mut front = Vec::new();
+        for (declared, written) in FRONT {
+            front.push((declared, written, chosen.port(written)?));
+        }
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, chosen.port(ADMIN)?));
         let mut map = PortMap::default();
         ports.iter().for_each(|(declared, bound)| map.insert(*declared, *bound));
-        ports.extend([(FRONT_HTTP, front.http), (FRONT_HTTPS, front.https)]);
-        let settings = settings(&config, Reading { options, ports: map }, admin);
+        ports.extend(front.iter().map(|(_, written, bound)| (*written, *bound)));
+        let mut settings = settings(&config, Reading { options, ports: map }, admin);
+        if example.balanced {
+            let ports = front.iter().map(|(declared, _, bound)| (*declared, *bound)).collect();
+            settings.balancers = Some(balancers(&settings, ports, &certificates, directory)?);
+        }
         let substitutions = Substitutions { directory: directory.display().to_string(), ports };
-        Ok(Self { example, settings, certificates, front, substitutions })
+        Ok(Self { example, settings, substitutions })
     }
 
-    /// Starts the load balancer, and tells what there is to try.
-    async fn open(self, edge: &Edge) -> anyhow::Result<()> {
-        if let Some(kind) = self.example.front {
-            let edge = load_balancer::edge(kind, self.front, &self.certificates.server)?;
-            let mut proxy = Proxy::start(plenipo_proxy::Settings { workers: 1, ..Default::default() })?;
-            if let Some((address, error)) = proxy.publish(Snapshot::build(Arc::new(edge), None)).await.first()
-            {
-                anyhow::bail!("the load balancer: {}", app::bind_failure(*address, error));
-            }
-            // It serves as long as the process; there is nothing of it to drain.
-            tokio::spawn(async move {
-                std::future::pending::<()>().await;
-                drop(proxy);
-            });
-        }
-        match self.tell(edge) {
+    /// Tells what there is to try.
+    fn tell_all(&self, edge: &Edge, balancers: Option<&Balancers>) -> anyhow::Result<()> {
+        match self.tell(edge, balancers) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
     }
 
-    fn tell(&self, edge: &Edge) -> io::Result<()> {
+    fn tell(&self, edge: &Edge, balancers: Option<&Balancers>) -> io::Result<()> {
         let mut out = stdout().lock();
         let gateway: Vec<String> = edge.listeners.iter().map(|listener| listener.bind.to_string()).collect();
         writeln!(out, "{}\n", self.example.title())?;
         writeln!(out, "gateway         {}", gateway.join(", "))?;
-        if self.example.front.is_some() {
-            writeln!(
-                out,
-                "load balancer   127.0.0.1:{} (80), 127.0.0.1:{} (443)",
-                self.front.http, self.front.https
-            )?;
+        for balancer in balancers.into_iter().flat_map(|balancers| &balancers.local().balancers) {
+            let ports = balancer.ports.iter().map(|port| format!("{} ({})", port.bind, port.declared));
+            writeln!(out, "load balancer   {}", ports.collect::<Vec<_>>().join(", "))?;
         }
         writeln!(out, "admin           http://{}/", self.settings.admin)?;
         let config = self.settings.directory.display();
@@ -180,6 +159,7 @@ async fn services(certificates: &Certificates) -> anyhow::Result<Vec<((String, u
         ("quote-canary", 80, None),
         ("tls-backend", 443, Some(certificates.backend_tls(false)?)),
         ("mtls-backend", 443, Some(certificates.backend_tls(true)?)),
+        ("shop", 443, None),
     ];
     let mut found = Vec::new();
     for (name, port, tls) in services {
@@ -214,6 +194,28 @@ impl Chosen {
     }
 }
 
+/// The load balancers show the demo's certificate for every ARN, and know one trust store, `clients`.
+fn balancers(
+    settings: &Settings,
+    ports: BTreeMap<u16, u16>,
+    certificates: &Certificates,
+    directory: &Path,
+) -> anyhow::Result<BalancerSettings> {
+    let shown = &certificates.server;
+    let roots = directory.join("client-ca.crt");
+    let trusted = TrustFiles { name: "clients".to_owned(), roots, revocation: None };
+    Ok(BalancerSettings {
+        gateway_address: None,
+        admin: Some(settings.admin.port()),
+        ports,
+        resolve: settings.reading.options.resolve.clone(),
+        files: Files { certificates: Vec::new(), trust_stores: vec![trusted] },
+        stand_in: Some(Arc::new(Certificate::from_pem(shown.certificate.as_bytes(), shown.key.as_bytes())?)),
+        without_web_acl: false,
+        proxy: settings.proxy.clone(),
+    })
+}
+
 fn settings(config: &Path, reading: Reading, admin: SocketAddr) -> Settings {
     Settings {
         directory: config.to_owned(),
@@ -232,5 +234,6 @@ fn settings(config: &Path, reading: Reading, admin: SocketAddr) -> Settings {
         },
         admin,
         token: None,
+        balancers: None,
     }
 }

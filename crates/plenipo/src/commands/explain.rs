@@ -1,5 +1,6 @@
 //! `plenipo explain DIR URL`: which way a request takes, and why.
 
+mod client;
 mod entry;
 mod way;
 
@@ -27,6 +28,8 @@ pub(crate) struct Request {
     path: String,
     headers: HeaderMap,
     from: std::net::IpAddr,
+    /// Who connects to the gateway.
+    peer: std::net::IpAddr,
     /// Whether the client shows a certificate.
     certificate: bool,
 }
@@ -68,6 +71,9 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
     for (name, value) in &arguments.header {
         headers.append(name, value.clone());
     }
+    if let Some(value) = &arguments.xff {
+        headers.insert("x-forwarded-for", value.clone());
+    }
     let sent_host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     Ok(Request {
         method,
@@ -78,6 +84,7 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         path: url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         headers,
         from: arguments.from,
+        peer: arguments.peer.unwrap_or(arguments.from),
         certificate,
     })
 }

@@ -20,6 +20,13 @@ pub(crate) fn run(arguments: &RunArguments, environment: &Environment) -> anyhow
                 app::bind_failure(settings.admin, &error)
             )
         })?;
-        app::serve(settings, admin, log_level, async |_| Ok(())).await
+        app::serve(settings, admin, log_level, |_, balancers| {
+            if let Some(balancers) = balancers {
+                // Standard output is the access log's.
+                eprintln!("{}", balancers.report());
+            }
+            Ok(())
+        })
+        .await
     })
 }

@@ -9,6 +9,9 @@ fn verdict(bytes: &[u8]) -> Progress {
 fn refused(bytes: &str) -> &'static str {
     match verdict(bytes.as_bytes()).rest {
         Rest::Violation(Violation::Malformed(why)) => why,
+        Rest::Violation(Violation::UnknownCoding) => "a coding that is not implemented",
+        Rest::Violation(Violation::Folded) => "a field is folded",
+        Rest::Violation(Violation::UnknownVersion) => "a version that is not spoken",
         other => panic!("{bytes:?} gave {other:?}"),
     }
 }

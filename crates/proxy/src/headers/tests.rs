@@ -55,3 +55,10 @@ fn framing_and_host_are_not_for_editing() {
     let sent = [("content-length", "1"), ("cookie", "a=1"), ("host", "a"), ("te", "trailers")];
     assert_eq!(changed(&edits, Side::Request, &sent), "content-length: 1\nhost: a\nte: trailers");
 }
+
+#[test]
+fn numbers() {
+    for given in [0, 7, 10, 3000, u64::MAX] {
+        assert_eq!(number(given), *given.to_string());
+    }
+}

@@ -21,6 +21,12 @@ fn header(input: &[u8]) -> Header {
     }
 }
 
+fn written(addresses: Option<(SocketAddr, SocketAddr)>, tlvs: &ProxyTlvs) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_v2(&mut out, addresses, tlvs);
+    out
+}
+
 fn invalid(input: &[u8]) -> bool {
     matches!(parse(input), Parsed::Invalid(_))
 }
@@ -68,11 +74,15 @@ fn aws_vectors() {
 }
 
 #[test]
-fn writes_the_aws_vector_byte_for_byte() {
+fn writes_the_aws_vectors_byte_for_byte() {
     let addresses = Some((at("172.31.7.113:51442"), at("172.31.10.31:80")));
-    let mut out = Vec::new();
-    write_v2(&mut out, addresses, &[(0xea, b"\x01vpce-08d2bf15fac5001c9"), (0x04, &[0; 36])], true);
-    assert_eq!(out, aws_proxy());
+    let aws =
+        ProxyTlvs { endpoint: Some("vpce-08d2bf15fac5001c9".into()), ..ProxyTlvs::network_load_balancer() };
+    assert_eq!(written(addresses, &aws), aws_proxy());
+    assert_eq!(written(None, &aws), aws_local(), "a health check came through no endpoint");
+    assert_eq!(written(None, &ProxyTlvs::network_load_balancer()), aws_local());
+    let without = written(addresses, &ProxyTlvs::network_load_balancer());
+    assert_eq!((without.len(), &without[35..38]), (100, [TLV_NOOP, 0, 62].as_slice()));
 }
 
 #[test]
@@ -83,13 +93,15 @@ fn a_wrong_checksum_is_refused() {
         assert!(invalid(&vector), "byte {place}");
     }
     // Of the wrong length, and twice.
-    let with = |tlvs: &[(u8, &[u8])]| {
-        let mut out = Vec::new();
-        write_v2(&mut out, Some((at("1.2.3.4:5"), at("1.2.3.4:6"))), tlvs, false);
+    let with = |length: u8| {
+        let mut out = written(Some((at("1.2.3.4:5"), at("1.2.3.4:6"))), &ProxyTlvs::default());
+        out[15] += 3 + length;
+        out.extend([TLV_CRC32C, 0, length]);
+        out.resize(out.len() + usize::from(length), 0);
         out
     };
-    assert!(invalid(&with(&[(TLV_CRC32C, &[0; 3])])));
-    assert!(invalid(&with(&[(TLV_CRC32C, &[0; 4])])));
+    assert!(invalid(&with(3)));
+    assert!(invalid(&with(4)));
 }
 
 #[test]
@@ -184,17 +196,21 @@ fn mixed_families_become_ipv6() {
     let mut out = Vec::new();
     write_v1(&mut out, at("1.2.3.4:5"), at("[2001:db8::1]:6"));
     assert_eq!(out, b"PROXY TCP6 ::ffff:1.2.3.4 2001:db8::1 5 6\r\n");
-    out.clear();
-    write_v2(&mut out, Some((at("[::ffff:1.2.3.4]:5"), at("1.2.3.5:6"))), &[], true);
+    let out = written(Some((at("[::ffff:1.2.3.4]:5"), at("1.2.3.5:6"))), &ProxyTlvs::default());
+    assert_eq!(out.len(), 28);
     assert_eq!(header(&out).addresses, Some((at("1.2.3.4:5"), at("1.2.3.5:6"))));
 }
 
 #[test]
 fn what_does_not_fit_is_left_out() {
-    let mut out = Vec::new();
-    write_v2(&mut out, None, &[(1, &[0; 70_000]), (2, &[0; 5000]), (5, b"ok")], false);
-    assert_eq!(out, [V2_SIGNATURE.as_slice(), &[0x20, 0, 0, 5, 5, 0, 2], b"ok"].concat());
-    assert!(matches!(parse(&out), Parsed::Header(_)));
+    let endpoint = Some("v".repeat(5000));
+    let tlvs = ProxyTlvs { endpoint, padded_length: Some(u16::MAX), ..ProxyTlvs::default() };
+    let out = written(Some((at("1.2.3.4:5"), at("1.2.3.4:6"))), &tlvs);
+    assert_eq!(out.len(), V2_MAX);
+    assert_eq!(header(&out).tlvs, [(TLV_NOOP, vec![0; V2_MAX - 28 - 3])]);
+    // Two bytes of padding cannot be written.
+    let odd = ProxyTlvs { padded_length: Some(14), ..ProxyTlvs::default() };
+    assert_eq!(written(Some((at("1.2.3.4:5"), at("1.2.3.4:6"))), &odd).len(), 28);
 }
 
 fn socket() -> impl Strategy<Value = SocketAddr> {
@@ -221,17 +237,27 @@ proptest! {
 
     #[test]
     fn parse_undoes_write_v2(
-        addresses in pair(),
-        tlvs in prop::collection::vec((4_u8.., prop::collection::vec(any::<u8>(), 0..40)), 0..4),
-        with_crc: bool,
+        addresses in prop::option::of(pair()),
+        crc32c: bool,
+        endpoint in prop::option::of("[ -~]{0,200}"),
+        padded_length in prop::option::of(0_u16..300),
     ) {
-        let borrowed: Vec<(u8, &[u8])> = tlvs.iter().map(|(kind, value)| (*kind, value.as_slice())).collect();
-        let mut out = Vec::new();
-        write_v2(&mut out, Some(addresses), &borrowed, with_crc);
+        let tlvs = ProxyTlvs { crc32c, endpoint, padded_length };
+        let out = written(addresses, &tlvs);
         assert_splits(&out);
         let parsed = header(&out);
-        prop_assert_eq!(parsed.addresses, Some(addresses));
-        prop_assert_eq!(&parsed.tlvs[usize::from(with_crc)..], tlvs.as_slice());
+        prop_assert_eq!(parsed.addresses, addresses);
+        let of = |kind| parsed.tlvs.iter().find(|tlv| tlv.0 == kind).map(|tlv| tlv.1.as_slice());
+        if addresses.is_some() || crc32c {
+            // (Of a LOCAL header only what a checksum vouches for is read.)
+            prop_assert_eq!(of(TLV_CRC32C).is_some(), crc32c);
+            let told = tlvs.endpoint.filter(|_| addresses.is_some()).map(|name| format!("\u{1}{name}"));
+            prop_assert_eq!(of(TLV_AWS), told.as_ref().map(|told| told.as_bytes()));
+        }
+        if let Some(length) = padded_length {
+            let length = V2_FIXED + usize::from(length);
+            prop_assert!(out.len() == length || of(TLV_NOOP).is_none() || out.len() > length);
+        }
     }
 
     #[test]

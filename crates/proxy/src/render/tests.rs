@@ -52,7 +52,10 @@ fn what_envoy_prints() {
         assert_eq!(rendered(template, &facts), expected, "{template}");
     }
     assert_eq!(rendered("%DURATION%", &Facts::of(&exchange)), "-");
-    assert_eq!(rendered("%REQ(:PATH)%", &Facts { path: Some("/new"), ..facts }), "/new");
+    exchange.sent_path = Some("/new".parse().expect("a path"));
+    exchange.kept_request = headers(&[("x-envoy-original-path", "/old?q=1")]);
+    let facts = Facts::of(&exchange);
+    assert_eq!(rendered("%REQ(:PATH)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", &facts), "/new /old?q=1");
     assert_ne!(rendered("%HOSTNAME%", &facts), "");
 }
 

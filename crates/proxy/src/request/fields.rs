@@ -1,6 +1,6 @@
 //! Header fields: which may come in at all, and which end at this hop.
 
-use http::header::{CONNECTION, EXPECT, TE};
+use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use plenipo_model::{HttpLimits, UnderscorePolicy};
 
@@ -62,25 +62,34 @@ pub fn check_limits(target_length: usize, headers: &HeaderMap, limits: &HttpLimi
 /// hop.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of these, or one: a pass over the names is cheaper than a look-up for each.
-    let found: Vec<HeaderName> = headers.keys().filter(|name| ends_here(name.as_str())).cloned().collect();
-    if found.is_empty() {
+    let mut found = [false; ENDS_HERE.len()];
+    for name in headers.keys() {
+        if let Some(place) = ENDS_HERE.iter().position(|own| name == own) {
+            found[place] = true;
+        }
+    }
+    if found == [false; ENDS_HERE.len()] {
         return;
     }
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        // `close` is no field, and the others go anyway.
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name.as_str()))
         .collect();
-    let trailers = headers.get_all(TE).iter().any(|value| {
-        let mut codings = value.as_bytes().split(|byte| *byte == b',');
-        codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    });
+    let trailers = found[TE_PLACE]
+        && headers.get_all(TE).iter().any(|value| {
+            let mut codings = value.as_bytes().split(|byte| *byte == b',');
+            codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        });
     for name in &nominated {
         headers.remove(name);
     }
-    for name in &found {
+    for (name, _) in ENDS_HERE.iter().zip(found).filter(|(_, found)| *found) {
         headers.remove(name);
     }
     if trailers {
@@ -88,9 +97,15 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn ends_here(name: &str) -> bool {
-    matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
-}
+static ENDS_HERE: [HeaderName; 6] = [
+    CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+const TE_PLACE: usize = 1;
 
 /// Fields that a `Connection` field may not name: a client that nominates them wants them gone between two hops that
 /// both rely on them.

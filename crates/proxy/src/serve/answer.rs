@@ -14,6 +14,7 @@ use super::begun::Begun;
 use super::forward::keep_response;
 use super::incoming::Arrived;
 use super::response::{Finish, ResponseBody, grpc_status};
+use crate::balancer;
 use crate::exchange::Exchange;
 use crate::failure::{Blame, Failure};
 use crate::headers::{self, Side};
@@ -32,14 +33,20 @@ pub(super) fn failure(
 ) -> Response<ResponseBody> {
     let told = failure.told();
     (exchange.flags, exchange.details) = (told.flag, told.details);
+    let balancer = server.model.balancer.as_deref();
     if told.blame == Blame::Us {
         tracing::debug!(?failure, authority = exchange.authority, "a request was refused");
     }
-    let mut parts = head(told.status);
-    if failure == Failure::Overflow && !server.model.suppress_envoy_headers {
+    let status = balancer.map_or(told.status, |rules| balancer::answers::status(rules.answers, failure));
+    let mut parts = head(status);
+    if failure == Failure::Overflow && server.model.adds_envoy_headers() {
         parts.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
     }
-    if !told.body.is_empty() {
+    let body = match balancer {
+        Some(rules) => balancer::answers::page(rules.answers, &mut parts),
+        None => Bytes::from_static(told.body.as_bytes()),
+    };
+    if !told.body.is_empty() && balancer.is_none() {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
     if matches!(failure, Failure::Request(..) | Failure::BodyTooLarge | Failure::Silent(_))
@@ -48,7 +55,7 @@ pub(super) fn failure(
         // What follows on the connection may not be what it seems.
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    local(http, server, route, exchange, parts, Bytes::from_static(told.body.as_bytes()))
+    local(http, server, route, exchange, parts, body)
 }
 
 /// The answer of a route that answers by itself.
@@ -84,7 +91,9 @@ pub(super) fn redirect(
     match HeaderValue::from_str(location) {
         Ok(location) => {
             parts.headers.insert(header::LOCATION, location);
-            local(http, server, route, exchange, parts, Bytes::new())
+            let balancer = server.model.balancer.as_deref();
+            let body = balancer.map(|rules| balancer::answers::page(rules.answers, &mut parts));
+            local(http, server, route, exchange, parts, body.unwrap_or_default())
         }
         // A rewrite made something that is no URL.
         Err(_) => {
@@ -163,6 +172,9 @@ fn local(
     mut body: Bytes,
 ) -> Response<ResponseBody> {
     exchange.status = parts.status.as_u16();
+    if let Some(rules) = &server.model.balancer {
+        balancer::answers::sign(rules.answers, &mut parts);
+    }
     if let Some((content_type, own)) = replacement(server, route, &exchange, &parts.headers) {
         replace(&mut parts.headers, &content_type, &own);
         body = own;

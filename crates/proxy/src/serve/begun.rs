@@ -8,6 +8,7 @@ use plenipo_model::Route;
 
 use super::HttpConnection;
 use super::response::Finish;
+use crate::balancer::answers::CLIENT_GONE;
 use crate::exchange::Exchange;
 use crate::snapshot::CompiledHttp;
 
@@ -45,7 +46,10 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.take() {
+        if let Some(mut exchange) = self.exchange.take() {
+            if self.server.model.balancer.is_some() {
+                exchange.status = CLIENT_GONE;
+            }
             Box::new(Finish::new(&self.http, &self.server, self.route.as_ref(), exchange)).end(false);
         }
     }

@@ -14,6 +14,7 @@ use super::incoming::{Arrived, keep};
 use super::patience::Patience;
 use super::response::{Finish, ResponseBody};
 use super::{HttpConnection, answer, cors, retry, upgrade};
+use crate::balancer::{affinity, head};
 use crate::body::{Inbound, RequestBody};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
@@ -48,6 +49,23 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Envoy logs a request as it has changed it.
+    fn tell(&self, server: &CompiledHttp, route: &Route, target: &Target, exchange: &mut Exchange) {
+        let rewritten = self.path.as_str() != exchange.original_path;
+        if rewritten {
+            exchange.sent_path = Some(self.path.clone());
+        }
+        if target.host != HostRewrite::Keep
+            && let Ok(host) = self.authority.to_str()
+        {
+            host.clone_into(&mut exchange.authority);
+        }
+        if rewritten || !route.request_headers.is_empty() {
+            exchange.kept_request.clear();
+            keep(&mut exchange.kept_request, &self.headers, &server.kept_request);
+        }
+    }
+
     /// A request for one attempt.
     pub(super) fn request(&self, protocol: UpstreamProtocol, mut headers: HeaderMap) -> Request<RequestBody> {
         let body = self.body.as_ref().map_or_else(RequestBody::empty, RequestBody::inbound);
@@ -76,6 +94,13 @@ impl Outgoing {
         *request.headers_mut() = headers;
         request
     }
+
+    fn upgrades_to(&mut self, wish: &str) {
+        self.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Ok(wish) = HeaderValue::from_str(wish) {
+            self.headers.insert(header::UPGRADE, wish);
+        }
+    }
 }
 
 /// Sends a request upstream and makes the response.
@@ -87,17 +112,19 @@ pub(super) async fn forward(
     arrived: Box<Arrived>,
 ) -> Response<ResponseBody> {
     let route = &picked.route.model;
-    let (target, upstream) = (&rule.targets[picked.target], &picked.route.upstreams[picked.target]);
+    let position = affinity::target(rule, &arrived.parts.headers).unwrap_or(picked.target);
+    let (target, upstream) = (&rule.targets[position], &picked.route.upstreams[position]);
     let mut arrived = arrived;
     arrived.exchange.cluster = Some(Arc::clone(&upstream.model.name));
-    if arrived.upgrade.as_ref().is_some_and(|wish| !rule.upgrades.contains(wish)) {
-        return answer::failure(&http, server, Some(route), arrived.exchange, Failure::UpgradeRefused);
+    if let Err(failure) = admitted(rule, server, &mut arrived) {
+        return answer::failure(&http, server, Some(route), arrived.exchange, failure);
     }
     let cluster = http.worker.cluster(upstream);
     let Ok(admission) = cluster.admit(rule.priority, false) else {
         return answer::failure(&http, server, Some(route), arrived.exchange, Failure::Overflow);
     };
     let (key, cookie) = hash_key(&http, rule, &arrived);
+    let endpoint = affinity::endpoint(&upstream.model, &arrived.parts.headers);
     let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
     let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = *arrived;
     let body = body.map(|body| {
@@ -105,21 +132,28 @@ pub(super) async fn forward(
         Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some())))
     });
     let mut outgoing = outgoing(server, route, target, upstream, parts, body, &exchange);
+    outgoing.tell(server, route, target, &mut exchange);
     if let Some(wish) = &upgrade {
-        outgoing.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        if let Ok(wish) = HeaderValue::from_str(wish) {
-            outgoing.headers.insert(header::UPGRADE, wish);
-        }
+        outgoing.upgrades_to(wish);
     }
     if let (Some(mirror), Some(shadow)) = (&rule.mirror, &picked.route.mirror)
         && http.worker.random.next() % 100 < u64::from(mirror.percent)
     {
         copy(&http, shadow, &outgoing);
     }
-    let patience = Patience::new(target.timeout, target.idle_timeout, outgoing.body.as_ref());
+    let patience = Patience::new(exchange.begun, target.timeout, target.idle_timeout, outgoing.body.as_ref());
     http.activity.bear(target.idle_timeout);
-    let tries = retry::Tries { http: &http, cluster: &cluster, rule, key, patience: &patience };
-    let result = tries.run(&mut outgoing, &mut exchange).await;
+    if exchange.version != Version::HTTP_2 {
+        http.activity.bear_unread(target.idle_timeout);
+    }
+    let balancer = server.model.balancer.as_deref();
+    let tries =
+        retry::Tries { http: &http, cluster: &cluster, rule, key, endpoint, balancer, patience: &patience };
+    let mut result = tries.run(&mut outgoing, &mut exchange).await;
+    if let (Ok((response, lease)), Some(rules)) = (&mut result, balancer) {
+        let headers = response.headers_mut();
+        affinity::remember(rules.answers, rule, &upstream.model, endpoint, lease.address, headers);
+    }
     if let Some(body) = &outgoing.body {
         exchange.bytes_received = body.borrow().bytes();
     }
@@ -128,13 +162,14 @@ pub(super) async fn forward(
         Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             match on_upgrade {
                 Some(client) => {
+                    let reached = (Arc::clone(upstream), lease.address);
                     let finish = Finish::new(&http, server, Some(route), exchange.answered()).upstream(
                         cluster,
                         lease,
                         admission,
                         outgoing.body,
                     );
-                    upgrade::accept(&http, finish, target.idle_timeout, client, response)
+                    upgrade::accept(&http, finish, target.idle_timeout, client, response, reached)
                 }
                 // Nobody asked for it.
                 None => answer::failure(&http, server, Some(route), exchange, Failure::BadResponse),
@@ -142,25 +177,30 @@ pub(super) async fn forward(
         }
         Ok((response, lease)) => {
             let (mut parts, body) = response.into_parts();
-            request::strip_hop_by_hop(&mut parts.headers);
-            if let (Some(rules), Some(origin)) = (&route.cors, &origin) {
-                cors::allow(rules, origin, &mut parts.headers);
-            }
-            if let Some(cookie) = cookie {
-                parts.headers.append(header::SET_COOKIE, cookie);
-            }
-            if !server.model.suppress_envoy_headers
-                && let Some(time) = exchange.upstream_time
-            {
-                parts.headers.insert(SERVICE_TIME, HeaderValue::from(time.as_millis() as u64));
-            }
+            incoming(server, route, &exchange, origin.as_ref(), cookie, &mut parts.headers);
             exchange.details = "via_upstream";
             let finish = Finish::new(&http, server, Some(route), exchange.answered())
+                .until_drained(upstream, lease.address)
                 .upstream(cluster, lease, admission, outgoing.body)
                 .until(patience);
             answer::from_upstream(&http, server, route, parts, body, finish)
         }
     }
+}
+
+/// May the request go upstream, as far as its protocol is concerned? A gateway refuses an upgrade that it does not let
+/// through; a balancer takes it for the wish that it is.
+fn admitted(rule: &Forward, server: &CompiledHttp, arrived: &mut Arrived) -> Result<(), Failure> {
+    if rule.client_protocol.is_some_and(|demand| !head::speaks(demand, &arrived.parts)) {
+        return Err(Failure::ClientProtocol);
+    }
+    if arrived.upgrade.as_ref().is_some_and(|wish| !rule.upgrades.contains(wish)) {
+        if server.model.balancer.is_none() {
+            return Err(Failure::UpgradeRefused);
+        }
+        arrived.upgrade = None;
+    }
+    Ok(())
 }
 
 /// Everything that is changed on the way.
@@ -176,10 +216,10 @@ fn outgoing(
     let Parts { method, uri, mut headers, .. } = parts;
     let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let path = rewritten(&target.rewrite, route, &original);
-    let suppress = server.model.suppress_envoy_headers;
+    let tells = server.model.adds_envoy_headers();
     if let Some(path) = &path
         && *path != original
-        && !suppress
+        && tells
         && let Ok(value) = HeaderValue::from_str(original.as_str())
     {
         headers.insert(ORIGINAL_PATH, value);
@@ -191,13 +231,14 @@ fn outgoing(
     };
     if let Some(host) = new_host
         && let Some(before) = headers.insert(header::HOST, host)
+        && server.model.balancer.is_none()
     {
         headers.insert(ORIGINAL_HOST, before);
     }
     if let Some(timeout) = target.timeout
-        && !suppress
+        && tells
     {
-        headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(timeout.as_millis() as u64));
+        headers.insert(EXPECTED_TIMEOUT, headers::number(timeout.as_millis() as u64));
     }
     if !route.request_headers.is_empty() {
         headers::apply(&route.request_headers, &mut headers, Side::Request, &Facts::of(exchange));
@@ -205,6 +246,29 @@ fn outgoing(
     let authority = headers.get(header::HOST).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
     let tls = upstream.model.tls.is_some();
     Outgoing { method, headers, path: path.unwrap_or(original), authority, body, tls }
+}
+
+/// What is changed in the head of a response on its way back.
+fn incoming(
+    server: &CompiledHttp,
+    route: &Route,
+    exchange: &Exchange,
+    origin: Option<&HeaderValue>,
+    cookie: Option<HeaderValue>,
+    headers: &mut HeaderMap,
+) {
+    request::strip_hop_by_hop(headers);
+    if let (Some(rules), Some(origin)) = (&route.cors, origin) {
+        cors::allow(rules, origin, headers);
+    }
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    if server.model.adds_envoy_headers()
+        && let Some(time) = exchange.upstream_time
+    {
+        headers.insert(SERVICE_TIME, headers::number(time.as_millis() as u64));
+    }
 }
 
 /// The path as it is sent; none when it stays, also when the new one would not be a path.
@@ -238,7 +302,7 @@ fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option
         None => (None, None),
         Some(HashKey::SourceIp) => (Some(hashing::key(arrived.exchange.client.to_string().as_bytes())), None),
         Some(HashKey::Header(name)) => (headers.get(name).map(|value| hashing::key(value.as_bytes())), None),
-        Some(HashKey::Cookie { name, path, ttl }) => match (cookie(headers, name), ttl) {
+        Some(HashKey::Cookie { name, path, ttl }) => match (request::cookie(headers, name), ttl) {
             (Some(value), _) => (Some(hashing::key(value.as_bytes())), None),
             (None, None) => (None, None),
             (None, Some(ttl)) => {
@@ -255,14 +319,6 @@ fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option
             }
         },
     }
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        (name.trim() == wanted).then(|| value.trim().trim_matches('"'))
-    })
 }
 
 /// Sends a copy to another cluster and forgets it. Its answer is thrown away; it never delays the original.

@@ -1,18 +1,22 @@
 //! A request as it came, made into the one that everything after this looks at.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
-use plenipo_model::AddressRules;
+use plenipo_model::HttpServer;
 
 use super::HttpConnection;
 use super::begun::Begun;
+use crate::balancer;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::gate::REFUSED_METHOD;
+use crate::refusal::RefusedRequest;
 use crate::request::{self, Client, Host, Peer, Refused};
 use crate::snapshot::CompiledHttp;
 use crate::xfcc;
@@ -59,6 +63,9 @@ pub(super) fn arrive(
     let upgrade = wanted_upgrade(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
+    if parts.version == Version::HTTP_2 {
+        request::join_cookies(&mut parts.headers);
+    }
     let mut exchange = Begun::new(http, server, begin(http, &parts));
     let understood = understand(http, server, &mut parts, &mut exchange);
     // Envoy logs request headers as it has changed them (`x-forwarded-for` with the peer appended).
@@ -113,6 +120,16 @@ fn understand(
     exchange: &mut Exchange,
 ) -> Result<(Host, Client), Failure> {
     let model = &server.model;
+    if let Some(rules) = &model.balancer {
+        if parts.method.as_str() == REFUSED_METHOD
+            && let Some(refused) = http.activity.refused.get()
+        {
+            return Err(unread(exchange, refused));
+        }
+        let random = &http.worker.random;
+        let (host, client) = balancer::head::understand(rules, &model.limits, &http.facts, random, parts)?;
+        return admit(model, http.facts.peer.ip(), &client).map(|()| (host, client));
+    }
     let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     request::check_limits(target.len(), &parts.headers, &model.limits)?;
     if parts.version < Version::HTTP_11 && !model.http10 {
@@ -127,8 +144,11 @@ fn understand(
     if model.strip_matching_port && host.port == Some(http.facts.declared_port) {
         forwarded_host = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
     }
-    // What `authority` accepted is a header value.
-    let host_field = HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?;
+    // What `authority` accepted is a header value. Mostly it is already there.
+    let host_field = match parts.headers.get(header::HOST) {
+        Some(sent) if sent == forwarded_host => None,
+        _ => Some(HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?),
+    };
     let path = request::canonical_path(target, model.path)?;
     // RFC 9112 §3.2.4.
     if path == "*" && parts.method != Method::OPTIONS {
@@ -136,6 +156,7 @@ fn understand(
     }
     if path != target || parts.uri.authority().is_some() {
         let path = PathAndQuery::try_from(path.as_ref()).map_err(|_| malformed("path_invalid"))?;
+        path.as_str().clone_into(&mut exchange.original_path);
         parts.uri = path.into();
     }
     request::check_headers(&mut parts.headers, model.underscores)?;
@@ -146,15 +167,19 @@ fn understand(
     if let Some(scheme) = client.scheme {
         exchange.scheme = scheme;
     }
-    if let Some(rules) = &model.addresses
-        && !admitted(rules, peer.address, client.address)
-    {
-        return Err(Failure::AddressDenied);
+    admit(model, peer.address, &client)?;
+    let mut told = HeaderMap::new();
+    if let Some(identity) = server.identity(&host) {
+        let taken = identity.take(&http.facts, &http.remembered, &mut parts.headers)?;
+        (exchange.identity, told) = (taken.identity, taken.fields);
     }
     request::forward(&mut parts.headers, model.forwarding, peer, &client, &http.facts.peer_text);
+    parts.headers.extend(told);
     request::strip_hop_by_hop(&mut parts.headers);
-    xfcc::client_cert_header(&model.client_cert, &http.facts, &mut parts.headers);
-    parts.headers.insert(header::HOST, host_field);
+    xfcc::client_cert_header(&model.client_cert, exchange.shown(), &mut parts.headers);
+    if let Some(host) = host_field {
+        parts.headers.insert(header::HOST, host);
+    }
     parts.headers.remove(header::EXPECT);
     identify(http, model.keep_request_id, parts, exchange);
     Ok((host, client))
@@ -170,23 +195,35 @@ impl From<Refused> for Failure {
     }
 }
 
-fn admitted(rules: &AddressRules, peer: std::net::IpAddr, client: std::net::IpAddr) -> bool {
+/// The gate refused a request, which nobody has read: nothing is known of it but that.
+fn unread(exchange: &mut Exchange, refused: &RefusedRequest) -> Failure {
+    exchange.begun = refused.since;
+    exchange.started -= refused.since.elapsed();
+    exchange.method = Method::from_bytes(b"-").expect("a token");
+    exchange.authority.clear();
+    exchange.original_path.clear();
+    Failure::Request(refused.status, refused.details)
+}
+
+/// Is somebody with this peer let in at all?
+fn admit(model: &HttpServer, peer: IpAddr, client: &Client) -> Result<(), Failure> {
+    let Some(rules) = &model.addresses else { return Ok(()) };
     let listed = rules.peer.iter().any(|network| network.contains(&peer))
-        || rules.remote.iter().any(|network| network.contains(&client));
-    listed == rules.allow
+        || rules.remote.iter().any(|network| network.contains(&client.address));
+    if listed == rules.allow { Ok(()) } else { Err(Failure::AddressDenied) }
 }
 
 fn identify(http: &HttpConnection, keep: bool, parts: &mut Parts, exchange: &mut Exchange) {
-    if keep
-        && let Some(id) = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
-        && !id.is_empty()
-    {
-        exchange.request_id = id.to_owned();
-        return;
-    }
-    exchange.request_id = http.worker.random.uuid();
-    let value = HeaderValue::from_str(&exchange.request_id).expect("a UUID is visible ASCII");
-    parts.headers.insert(REQUEST_ID, value);
+    let sent = if keep { parts.headers.get(REQUEST_ID).filter(|id| !id.is_empty()) } else { None };
+    let id = match sent {
+        Some(id) => id.clone(),
+        None => {
+            let id = http.worker.random.uuid();
+            parts.headers.insert(REQUEST_ID, id.clone());
+            id
+        }
+    };
+    exchange.request_id = Some(id);
 }
 
 /// What the client wants to upgrade to. `h2c` is no wish that anybody has to grant (RFC 9113 §3.1 removed it).
@@ -195,13 +232,14 @@ fn wanted_upgrade(request: &Request<Incoming>) -> Option<String> {
         return None;
     }
     let headers = request.headers();
+    let wish = headers.get(header::UPGRADE)?;
     let nominated = headers.get_all(header::CONNECTION).iter().any(|value| {
         value
             .as_bytes()
             .split(|byte| *byte == b',')
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     });
-    let wish = headers.get(header::UPGRADE)?.to_str().ok()?.trim().to_ascii_lowercase();
+    let wish = wish.to_str().ok()?.trim().to_ascii_lowercase();
     (nominated && wish != "h2c" && !wish.is_empty()).then_some(wish)
 }
 

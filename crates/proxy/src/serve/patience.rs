@@ -22,13 +22,19 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Begins now, with a request whose body (if it has one) is `request`.
+    /// Begins at `begun`, with a request whose body (if it has one) is `request`.
     pub(super) fn new(
+        begun: Instant,
         timeout: Option<Duration>,
         idle: Option<Duration>,
         request: Option<&Rc<RefCell<Inbound>>>,
     ) -> Self {
-        Self { begun: Instant::now(), timeout, idle, request: request.cloned() }
+        Self { begun, timeout, idle, request: request.cloned() }
+    }
+
+    /// How long there may be no byte.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        self.idle
     }
 
     /// When it will be at an end, as things stand now, and why; later looks may find a later moment, never an earlier
@@ -51,12 +57,14 @@ impl Patience {
 
     /// Waits until it is at an end, the upstream saying nothing.
     pub(super) async fn run_out(&self) -> Failure {
+        let mut waited = None;
         loop {
             let Some((end, failure)) = self.end(None) else { return std::future::pending().await };
-            if end <= Instant::now() {
+            if waited.is_some_and(|waited| end <= waited) {
                 return failure;
             }
             tokio::time::sleep_until(end).await;
+            waited = Some(end);
         }
     }
 }

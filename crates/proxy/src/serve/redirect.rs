@@ -1,6 +1,6 @@
 //! Where a redirect points.
 
-use plenipo_model::{PathMatch, Redirect, RedirectPath};
+use plenipo_model::{LocationPart, LocationTemplate, PathMatch, Redirect, RedirectPath};
 
 use super::incoming::Arrived;
 
@@ -14,6 +14,9 @@ pub(super) fn to_https(arrived: &Arrived) -> String {
 
 /// Where a redirect route points.
 pub(super) fn location(rule: &Redirect, matched: &PathMatch, arrived: &Arrived) -> String {
+    if let Some(template) = &rule.location {
+        return filled(template, arrived);
+    }
     let scheme = rule.scheme.as_deref().unwrap_or(arrived.exchange.scheme);
     let mut authority = rule.host.clone().unwrap_or_else(|| arrived.exchange.authority.clone());
     if let Some(port) = rule.port {
@@ -40,6 +43,27 @@ pub(super) fn location(rule: &Redirect, matched: &PathMatch, arrived: &Arrived) 
     {
         location.push('?');
         location.push_str(query);
+    }
+    location
+}
+
+fn filled(template: &LocationTemplate, arrived: &Arrived) -> String {
+    let mut location = String::new();
+    for part in template.parts() {
+        match part {
+            LocationPart::Literal(text) => location.push_str(text),
+            LocationPart::Protocol => location.push_str(arrived.exchange.scheme),
+            LocationPart::Host => location.push_str(&arrived.host.name),
+            LocationPart::Port => location.push_str(&arrived.exchange.connection.declared_port.to_string()),
+            LocationPart::Path => {
+                let path = arrived.path();
+                location.push_str(path.strip_prefix('/').unwrap_or(path));
+            }
+            LocationPart::Query => location.push_str(arrived.query().unwrap_or_default()),
+        }
+    }
+    if location.ends_with('?') && template.parts().last() == Some(&LocationPart::Query) {
+        location.pop();
     }
     location
 }

@@ -2,27 +2,31 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::{StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use plenipo_model::Route;
 use tokio::time::{Instant, Sleep};
 
-use super::HttpConnection;
 use super::forward::keep_response;
 use super::incoming::keep;
 use super::patience::Patience;
-use crate::body::{BodyError, Inbound, allowed_trailers};
+use super::sending::Sending;
+use super::{HttpConnection, STALLED};
+use crate::body::{BodyError, Inbound, passed};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
+use crate::snapshot::clusters::Upstream;
 use crate::tcp::Carried;
 use crate::upstream::lease::Lease;
 use crate::upstream::pool::{Admission, LocalCluster};
@@ -31,6 +35,8 @@ use crate::upstream::pool::{Admission, LocalCluster};
 pub(crate) struct ResponseBody {
     kind: Kind,
     finish: Option<Box<Finish>>,
+    /// Over HTTP/2, where others must see that the client takes nothing.
+    sending: Option<Rc<Sending>>,
 }
 
 enum Kind {
@@ -50,6 +56,8 @@ pub(crate) struct Finish {
     heard: Instant,
     /// Made only when the body makes us wait.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Ends when the endpoint is gone and its time to drain is over, where there is such a time.
+    drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 struct UpstreamSide {
@@ -62,21 +70,25 @@ struct UpstreamSide {
 impl ResponseBody {
     /// A body that is all there.
     pub(super) fn whole(body: Bytes, finish: Finish) -> Self {
-        Self { kind: Kind::Whole(body), finish: Some(Box::new(finish)) }
+        Self { kind: Kind::Whole(body), sending: finish.sending(), finish: Some(Box::new(finish)) }
     }
 
     /// The upstream's body.
     pub(super) fn upstream(body: Incoming, finish: Finish) -> Self {
-        Self { kind: Kind::Upstream(body), finish: Some(Box::new(finish)) }
+        Self { kind: Kind::Upstream(body), sending: finish.sending(), finish: Some(Box::new(finish)) }
     }
 
     /// Empty, with nothing to be done at its end.
     pub(super) fn unrecorded() -> Self {
-        Self { kind: Kind::Whole(Bytes::new()), finish: None }
+        Self { kind: Kind::Whole(Bytes::new()), finish: None, sending: None }
     }
 
     fn end(&mut self, complete: bool) {
-        if let Some(finish) = self.finish.take() {
+        if let Some(mut finish) = self.finish.take() {
+            let expired = self.sending.as_ref().is_some_and(|sending| sending.is_expired());
+            if !complete && (expired || finish.http.activity.is_abandoned()) {
+                finish.failed(Failure::Silent(StatusCode::GATEWAY_TIMEOUT));
+            }
             finish.end(complete);
         }
     }
@@ -100,6 +112,7 @@ impl Finish {
             patience: None,
             heard: Instant::now(),
             timer: None,
+            drained: None,
         }
     }
 
@@ -120,6 +133,15 @@ impl Finish {
         self
     }
 
+    /// The body is cut when its endpoint has drained.
+    pub(super) fn until_drained(mut self, upstream: &Arc<Upstream>, address: SocketAddr) -> Self {
+        if upstream.model.drain.is_some() {
+            let upstream = Arc::clone(upstream);
+            self.drained = Some(Box::pin(async move { upstream.drained(address).await }));
+        }
+        self
+    }
+
     /// This is the head of the answer.
     pub(super) fn answers(&mut self, parts: &http::response::Parts) {
         self.exchange.status = parts.status.as_u16();
@@ -132,8 +154,21 @@ impl Finish {
         (self.exchange.bytes_received, self.exchange.bytes_sent) = (carried.up, carried.down);
     }
 
+    fn failed(&mut self, failure: Failure) {
+        let told = failure.told();
+        (self.exchange.flags, self.exchange.details) = (told.flag, told.details);
+    }
+
+    fn sending(&self) -> Option<Rc<Sending>> {
+        let limit = self.patience.as_ref().map_or(Some(STALLED), Patience::idle);
+        (self.exchange.version == Version::HTTP_2).then(|| Sending::of_this_stream(limit)).flatten()
+    }
+
     /// Has the body made us wait for too long?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if self.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Failure::Drained);
+        }
         loop {
             let Some((end, failure)) =
                 self.patience.as_ref().and_then(|patience| patience.end(Some(self.heard)))
@@ -182,8 +217,8 @@ impl Finish {
             route: route.unwrap_or_default(),
             scheme: exchange.scheme,
             version: match exchange.version {
-                http::Version::HTTP_2 => "2",
-                http::Version::HTTP_10 => "1.0",
+                Version::HTTP_2 => "2",
+                Version::HTTP_10 => "1.0",
                 _ => "1.1",
             },
             error: exchange.flags,
@@ -216,18 +251,19 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(sending) = &this.sending {
+            sending.asked();
+        }
         let body = match &mut this.kind {
             Kind::Whole(bytes) if bytes.is_empty() => {
                 this.end(true);
                 return Poll::Ready(None);
             }
             Kind::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                if let Some(finish) = &mut this.finish {
-                    finish.exchange.bytes_sent += bytes.len() as u64;
-                }
+                let frame = Frame::data(std::mem::take(bytes));
+                let frame = this.count(frame, true);
                 this.end(true);
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready(Some(Ok(frame)));
             }
             Kind::Upstream(body) => body,
         };
@@ -238,8 +274,7 @@ impl Body for ResponseBody {
                 if let Some(finish) = &mut this.finish
                     && let Poll::Ready(failure) = finish.poll_late(cx)
                 {
-                    let told = failure.told();
-                    (finish.exchange.flags, finish.exchange.details) = (told.flag, told.details);
+                    finish.failed(failure);
                     if let Some(upstream) = &finish.upstream {
                         upstream.cluster.meter.timeouts.add(1);
                     }
@@ -261,7 +296,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(frame))) => {
-                let frame = this.count(frame);
+                let frame = this.count(frame, ended);
                 if ended {
                     this.end(true);
                 }
@@ -286,23 +321,22 @@ impl Body for ResponseBody {
 }
 
 impl ResponseBody {
-    fn count(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        let Some(finish) = &mut self.finish else { return frame };
-        finish.heard = Instant::now();
-        match frame.into_data() {
-            Ok(data) => {
-                finish.exchange.bytes_sent += data.len() as u64;
-                Frame::data(data)
-            }
-            Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => {
-                    let trailers = allowed_trailers(trailers);
-                    finish.trailers(&trailers);
-                    Frame::trailers(trailers)
-                }
-                Err(other) => other,
-            },
+    fn count(&mut self, frame: Frame<Bytes>, last: bool) -> Frame<Bytes> {
+        let frame = passed(frame);
+        if let Some(sending) = &self.sending {
+            sending.given(Instant::now());
         }
+        if let Some(finish) = &mut self.finish {
+            if !last {
+                finish.heard = Instant::now();
+            }
+            if let Some(data) = frame.data_ref() {
+                finish.exchange.bytes_sent += data.len() as u64;
+            } else if let Some(trailers) = frame.trailers_ref() {
+                finish.trailers(trailers);
+            }
+        }
+        frame
     }
 }
 

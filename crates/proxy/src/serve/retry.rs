@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
-use plenipo_model::{Forward, RetryOn, RetryPolicy};
+use plenipo_model::{BalancerRules, Forward, RetryOn, RetryPolicy};
 use tokio::time::Instant;
 
 use super::HttpConnection;
 use super::forward::{Outgoing, drain};
 use super::patience::Patience;
-use crate::body::Break;
+use crate::balancer;
+use crate::body::{Break, broken_framing};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
+use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::{Lease, SendError};
 use crate::upstream::pool::{Admission, LeaseError, LocalCluster};
 
@@ -35,6 +37,10 @@ pub(super) struct Tries<'a> {
     pub(super) rule: &'a Forward,
     /// The balancer's key.
     pub(super) key: Option<u64>,
+    /// Where the client was sent before.
+    pub(super) endpoint: Option<SocketAddr>,
+    /// Set where a load balancer's rules hold.
+    pub(super) balancer: Option<&'a BalancerRules>,
     /// For the whole exchange.
     pub(super) patience: &'a Patience,
 }
@@ -140,9 +146,11 @@ impl Tries<'_> {
                 tried.push(address);
                 exchange.upstream_failure = Some(error.to_string());
                 self.cluster.meter.answered(0, Duration::ZERO);
-                return Outcome::Failed(Failure::Connect);
+                let late = matches!(error, LeaseError::Connect(ConnectError::TimedOut(_)));
+                return Outcome::Failed(if late { Failure::ConnectTimedOut } else { Failure::Connect });
             }
         };
+        lease.last = self.http.is_last();
         exchange.upstream_local = lease.local;
         let may_follow = !last || (lease.reused && repeatable(outgoing));
         // The head is moved, not copied, when nothing can follow this attempt.
@@ -151,10 +159,11 @@ impl Tries<'_> {
         let request = outgoing.request(upstream.model.protocol, headers);
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
-        let patience = Patience::new(per_try, None, outgoing.body.as_ref());
+        let patience = Patience::new(sent, per_try, None, outgoing.body.as_ref());
         let response = tokio::select! {
             biased;
             response = lease.send(request) => response,
+            () = upstream.drained(address) => return Outcome::Failed(Failure::Drained),
             _ = patience.run_out() => {
                 tried.push(address);
                 self.cluster.meter.timeouts.add(1);
@@ -165,13 +174,18 @@ impl Tries<'_> {
         let elapsed = sent.elapsed();
         exchange.upstream_time = Some(elapsed);
         match response {
-            Ok(response) if ambiguous(response.headers()) => Outcome::Failed(Failure::BadResponse),
+            Ok(response) if self.refuses(response.headers()) => Outcome::Failed(Failure::BadResponse),
             Ok(response) => {
                 self.cluster.meter.answered(response.status().as_u16(), elapsed);
                 Outcome::Answered(response, lease)
             }
             Err(error) => self.failed(outgoing, exchange, tried, &lease, error, elapsed),
         }
+    }
+
+    /// Must a response not go on?
+    fn refuses(&self, head: &HeaderMap) -> bool {
+        ambiguous(head) || (self.balancer.is_some() && balancer::head::exceeds_response(head))
     }
 
     async fn choose(&self, upstream: &Upstream, tried: &[SocketAddr]) -> Option<SocketAddr> {
@@ -183,6 +197,9 @@ impl Tries<'_> {
                 tokio::time::timeout(limit, upstream.live.resolved()).await.ok()?
             }
         };
+        if let Some(kept) = balance::kept(&endpoints, self.endpoint, tried) {
+            return Some(kept.address);
+        }
         let load = |address| self.cluster.load(address);
         let balance = upstream.model.balance;
         balance::choose(&endpoints, balance, &self.cluster.turn, self.key, load, tried)
@@ -221,7 +238,7 @@ impl Tries<'_> {
                 return Outcome::Stale { sent: false };
             }
             // However the connection ended (by FIN or by RST), it may have been closed before our request arrived.
-            if !error.is_parse() && reset(&error).is_none() && repeatable(outgoing) {
+            if !malformed(&error) && reset(&error).is_none() && repeatable(outgoing) {
                 return Outcome::Stale { sent: true };
             }
         }
@@ -230,7 +247,7 @@ impl Tries<'_> {
         self.cluster.meter.answered(0, elapsed);
         if reset(&error) == Some(h2::Reason::REFUSED_STREAM) {
             Outcome::RefusedStream
-        } else if error.is_parse() {
+        } else if malformed(&error) {
             Outcome::Failed(Failure::BadResponse)
         } else {
             Outcome::Failed(Failure::Reset)
@@ -250,6 +267,11 @@ fn ambiguous(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
+/// Is it that the answer breaks the rules (and not that there is none)?
+fn malformed(error: &hyper::Error) -> bool {
+    error.is_parse() || broken_framing(error)
+}
+
 /// Why the upstream reset the stream (and not the connection).
 fn reset(error: &hyper::Error) -> Option<h2::Reason> {
     let mut source = std::error::Error::source(error);
@@ -263,19 +285,20 @@ fn reset(error: &hyper::Error) -> Option<h2::Reason> {
 }
 
 fn wants_another(policy: &RetryPolicy, outcome: &Outcome) -> bool {
-    use Failure::{AttemptTimedOut, BadResponse, Connect, Reset};
+    use Failure::{AttemptTimedOut, BadResponse, Connect, ConnectTimedOut, Reset};
     let status = match outcome {
         Outcome::Answered(response, _) => response.status().as_u16(),
         _ => 0,
     };
     let no_answer = matches!(
         outcome,
-        Outcome::RefusedStream | Outcome::Failed(AttemptTimedOut | BadResponse | Connect | Reset)
+        Outcome::RefusedStream
+            | Outcome::Failed(AttemptTimedOut | BadResponse | Connect | ConnectTimedOut | Reset)
     );
     match policy.on {
         RetryOn::FiveXx => no_answer || status >= 500,
         RetryOn::GatewayError => no_answer || matches!(status, 502..=504),
-        RetryOn::ConnectFailure => matches!(outcome, Outcome::Failed(Connect)),
+        RetryOn::ConnectFailure => matches!(outcome, Outcome::Failed(Connect | ConnectTimedOut)),
         RetryOn::Retriable4xx => status == 409,
         RetryOn::RefusedStream => matches!(outcome, Outcome::RefusedStream),
         RetryOn::RetriableStatusCodes => policy.statuses.contains(&status),

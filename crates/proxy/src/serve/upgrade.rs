@@ -1,6 +1,8 @@
 //! A connection that stops being HTTP: both sides agreed, and from here on bytes are only carried.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use super::HttpConnection;
 use super::response::{Finish, ResponseBody};
 use crate::request;
+use crate::snapshot::clusters::Upstream;
 use crate::tcp;
 
 /// Passes the upstream's consent to the client, and carries the bytes once it is sent, until nothing moves for
@@ -22,6 +25,7 @@ pub(super) fn accept(
     idle_timeout: Option<Duration>,
     client: OnUpgrade,
     response: Response<Incoming>,
+    reached: (Arc<Upstream>, SocketAddr),
 ) -> Response<ResponseBody> {
     let (mut finish, mut response) = (Box::new(finish), response);
     let upstream = hyper::upgrade::on(&mut response);
@@ -39,7 +43,14 @@ pub(super) fn accept(
     http.worker.tasks.spawn_local(async move {
         if let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) {
             let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            finish.carried(tcp::carry(client, upstream, idle_timeout, &closing).await);
+            let (cluster, address) = reached;
+            let cut = async {
+                tokio::select! {
+                    why = tcp::told_to_go(&closing) => why,
+                    () = cluster.drained(address) => "endpoint_drained",
+                }
+            };
+            finish.carried(tcp::carry(client, upstream, idle_timeout, cut).await);
         }
         finish.end(true);
     });

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plenipo_model::{
-    Action, Cluster, Endpoints, HostPattern, InsecureAction, Refusal, Route, Source, VirtualHost,
-};
+use plenipo_model::{Action, HostPattern, InsecureAction, Refusal, Route, Source, VirtualHost};
 
 use super::clusters::Upstream;
 use super::routes::RouteTable;
+use super::upstreams::{Retired, Upstreams};
+use crate::client_identity::CompiledIdentity;
 
 /// Values by host pattern, found by precedence: exact, longest suffix, longest prefix, any.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct HostTable<T> {
     suffixes: Vec<(String, T)>,
     prefixes: Vec<(String, T)>,
     any: Option<T>,
-    /// Some exact pattern names a port.
+    /// Some pattern names a port.
     ported: bool,
 }
 
@@ -37,9 +37,11 @@ impl<T> HostTable<T> {
                 list.insert(at, (text.to_owned(), value));
             }
         }
+        if let HostPattern::Exact(text) | HostPattern::Suffix(text) | HostPattern::Prefix(text) = pattern {
+            self.ported |= text.contains(':');
+        }
         match pattern {
             HostPattern::Exact(name) => {
-                self.ported |= name.contains(':');
                 self.exact.entry(name.clone()).or_insert(value);
             }
             HostPattern::Suffix(suffix) => by_length(&mut self.suffixes, suffix, value),
@@ -52,18 +54,30 @@ impl<T> HostTable<T> {
 
     /// The value for a name in lower case.
     pub fn find(&self, name: &str) -> Option<&T> {
-        self.exact
-            .get(name)
-            .or_else(|| {
-                let longer = |text: &str| name.len() > text.len();
-                let suffix =
-                    self.suffixes.iter().find(|(text, _)| longer(text) && name.ends_with(text.as_str()));
-                let found = suffix.or_else(|| {
-                    self.prefixes.iter().find(|(text, _)| longer(text) && name.starts_with(text.as_str()))
-                });
-                found.map(|(_, value)| value)
-            })
-            .or(self.any.as_ref())
+        self.best(&[name])
+    }
+
+    /// The value of the first pattern, in their precedence, that accepts one of these ways to write a name.
+    fn best(&self, names: &[&str]) -> Option<&T> {
+        let ends = |text: &str| names.iter().any(|name| name.len() > text.len() && name.ends_with(text));
+        let begins = |text: &str| names.iter().any(|name| name.len() > text.len() && name.starts_with(text));
+        let exact = names.iter().find_map(|name| self.exact.get(*name));
+        let wildcard = || {
+            let suffix = self.suffixes.iter().find(|(text, _)| ends(text));
+            suffix.or_else(|| self.prefixes.iter().find(|(text, _)| begins(text))).map(|(_, value)| value)
+        };
+        exact.or_else(wildcard).or(self.any.as_ref())
+    }
+
+    /// The value for this very pattern.
+    pub(crate) fn of(&self, pattern: &HostPattern) -> Option<&T> {
+        let among = |list: &'_ [(String, T)], text: &str| list.iter().position(|(other, _)| other == text);
+        match pattern {
+            HostPattern::Exact(name) => self.exact.get(name),
+            HostPattern::Suffix(text) => among(&self.suffixes, text).map(|at| &self.suffixes[at].1),
+            HostPattern::Prefix(text) => among(&self.prefixes, text).map(|at| &self.prefixes[at].1),
+            HostPattern::Any => self.any.as_ref(),
+        }
     }
 
     /// The value for any name.
@@ -71,11 +85,12 @@ impl<T> HostTable<T> {
         self.any.as_ref()
     }
 
-    /// The value for an authority: as it stands, with its port; else without it.
+    /// The value for an authority: patterns may be meant for it with its port or without.
     pub fn find_authority(&self, name: &str, port: Option<u16>) -> Option<&T> {
-        let with_port =
-            port.filter(|_| self.ported).and_then(|port| self.exact.get(&format!("{name}:{port}")));
-        with_port.or_else(|| self.find(name))
+        match port {
+            Some(port) if self.ported => self.best(&[&format!("{name}:{port}"), name]),
+            _ => self.find(name),
+        }
     }
 }
 
@@ -92,36 +107,45 @@ pub struct CompiledHost {
     pub redirect_unmatched: bool,
     /// See [`VirtualHost::refuse`].
     pub refuse: Option<Refusal>,
+    /// Who is believed about the client's certificate.
+    pub(crate) identity: Option<Arc<CompiledIdentity>>,
     /// Its routes.
     pub routes: Arc<RouteTable>,
 }
 
 /// A route, compiled.
+#[derive(Clone)]
 pub struct CompiledRoute {
     /// As the model says.
     pub model: Arc<Route>,
     /// The cluster of each target of a forwarding route.
-    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    pub(crate) upstreams: Arc<[Arc<Upstream>]>,
     /// The cluster that gets copies.
     pub(crate) mirror: Option<Arc<Upstream>>,
+    /// All of them are clusters of the edge.
+    is_whole: bool,
 }
 
-/// Route tables by the addresses of the routes they hold: the same routes behind several hosts and chains (the usual
-/// case: clear text and TLS) are compiled once.
+/// Route tables by the addresses of the lists they are made of: the same list behind several hosts and chains (the usual
+/// case: clear text and TLS) is compiled once, and one that outlives a change is not compiled again.
 #[derive(Default)]
-pub(crate) struct Pages(HashMap<Vec<usize>, Arc<RouteTable>>);
+pub(crate) struct Pages(HashMap<usize, Arc<RouteTable>>);
 
 impl Pages {
-    /// Compiles a virtual host.
+    /// Compiles a virtual host. `like` is what stood in its place before.
     pub(crate) fn host(
         &mut self,
         host: &VirtualHost,
-        upstreams: &HashMap<Arc<str>, Arc<Upstream>>,
+        upstreams: &Upstreams,
+        retired: &Retired,
+        before: Option<&Self>,
+        like: Option<&CompiledHost>,
     ) -> CompiledHost {
-        let key = host.routes.iter().map(|route| Arc::as_ptr(route) as usize).collect();
-        let table = self.0.entry(key).or_insert_with(|| {
-            let routes = host.routes.iter().map(|route| CompiledRoute::new(route, upstreams));
-            Arc::new(RouteTable::new(routes.collect()))
+        let address = host.routes.as_ptr().addr();
+        let table = self.0.entry(address).or_insert_with(|| {
+            let same = before.and_then(|before| before.0.get(&address));
+            let before = same.or(like.map(|host| &host.routes));
+            RouteTable::following(&host.routes, upstreams, retired, before)
         });
         CompiledHost {
             source: host.source.clone(),
@@ -129,37 +153,69 @@ impl Pages {
             insecure: host.insecure,
             redirect_unmatched: host.redirect_unmatched,
             refuse: host.refuse.clone(),
+            identity: None,
             routes: Arc::clone(table),
         }
     }
 }
 
 impl CompiledRoute {
-    fn new(model: &Arc<Route>, upstreams: &HashMap<Arc<str>, Arc<Upstream>>) -> Self {
+    pub(super) fn new(model: &Arc<Route>, upstreams: &Upstreams) -> Self {
+        let mut is_whole = true;
+        let mut named = |name: &Arc<str>, source: &Source| {
+            is_whole &= upstreams.find(name).is_some();
+            upstreams.named(name, source)
+        };
         let (targets, mirror) = match &model.action {
             Action::Forward(forward) => (
-                forward
-                    .targets
-                    .iter()
-                    .map(|target| upstream(upstreams, &target.cluster, &target.source))
-                    .collect(),
-                forward.mirror.as_ref().map(|mirror| upstream(upstreams, &mirror.cluster, &mirror.source)),
+                forward.targets.iter().map(|target| named(&target.cluster, &target.source)).collect(),
+                forward.mirror.as_ref().map(|mirror| named(&mirror.cluster, &mirror.source)),
             ),
-            _ => (Vec::new(), None),
+            _ => (Arc::from([]), None),
         };
-        Self { model: Arc::clone(model), upstreams: targets, mirror }
+        Self { model: Arc::clone(model), upstreams: targets, mirror, is_whole }
+    }
+
+    /// Are its clusters still what their names stand for?
+    pub(super) fn is_current(&self, retired: &Retired) -> bool {
+        self.is_whole && !self.upstreams.iter().chain(&self.mirror).any(|one| retired.contains(one))
     }
 }
 
-/// The cluster of that name. An edge that names one it does not have (which translators never make) gets one without
-/// endpoints: its requests are answered 503.
-pub(crate) fn upstream(
-    upstreams: &HashMap<Arc<str>, Arc<Upstream>>,
-    name: &Arc<str>,
-    source: &Source,
-) -> Arc<Upstream> {
-    upstreams.get(name).cloned().unwrap_or_else(|| {
-        let missing = Cluster::new(name, source.clone(), Endpoints::Static(Arc::from([])));
-        Upstream::build(&Arc::new(missing), None)
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_may_name_a_port() {
+        let mut table = HostTable::default();
+        for pattern in [
+            "a.test:8080",
+            "a.test",
+            "*.a.test:8080",
+            "*.a.test",
+            "*.b.test:8443",
+            "*.b.test",
+            "b.*",
+            "*:9000",
+            "*",
+        ] {
+            table.insert(&HostPattern::parse(pattern).expect("valid"), pattern);
+        }
+        for (name, port, expected) in [
+            ("a.test", Some(8080), "a.test:8080"),
+            ("a.test", Some(81), "a.test"),
+            ("a.test", None, "a.test"),
+            ("x.a.test", Some(8080), "*.a.test:8080"),
+            ("x.a.test", Some(80), "*.a.test"),
+            ("x.a.test", None, "*.a.test"),
+            ("x.b.test", Some(8443), "*.b.test:8443"),
+            ("x.b.test", Some(9000), "*.b.test"),
+            ("b.c", Some(80), "b.*"),
+            ("c.c", Some(9000), "*:9000"),
+            ("c.c", Some(9001), "*"),
+        ] {
+            assert_eq!(table.find_authority(name, port), Some(&expected), "{name} {port:?}");
+        }
+    }
 }

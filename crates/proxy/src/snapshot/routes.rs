@@ -4,10 +4,18 @@
 //! are indexed by what their paths begin with: a radix tree gives, for a path, the few lists of routes that can match at
 //! all, each in order; these are merged by position. Regexes are one more list, decided by one pass of a regex set.
 
-use http::{HeaderMap, Method};
-use plenipo_model::{Action, HeaderMatch, PathMatch, QueryMatch, Route, RouteMatch, ValueMatch};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Method};
+use plenipo_model::{Action, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch};
+
+mod index;
 
 use super::hosts::CompiledRoute;
+use super::kept;
+use super::upstreams::{Retired, Upstreams};
+use index::Index;
 
 /// What of a request decides its route.
 #[derive(Clone, Copy)]
@@ -24,18 +32,20 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// Headers.
     pub headers: &'a HeaderMap,
+    /// Who asks; unknown to routes for certain peers.
+    pub peer: Option<IpAddr>,
     /// One number for all decisions by chance about this request.
     pub draw: u32,
 }
 
 /// The routes of a virtual host, indexed.
 pub struct RouteTable {
+    /// As the model has them.
+    list: Arc<[Arc<Route>]>,
     routes: Vec<CompiledRoute>,
-    tree: Node,
-    /// Routes whose paths are compared without case, by position.
-    any_case: Vec<u32>,
-    regexes: Vec<u32>,
-    regex_set: regex::RegexSet,
+    index: Arc<Index>,
+    /// Request headers that are read when a request that took one of the routes is over.
+    pub(super) kept_request: Vec<HeaderName>,
 }
 
 /// A route that takes a request.
@@ -62,70 +72,48 @@ pub enum Mismatch<'a> {
     Header(&'a HeaderMatch),
     /// This query parameter.
     Query(&'a QueryMatch),
+    /// No query parameter matches this.
+    Parameter(&'a Pattern),
+    /// Its peer.
+    Peer,
     /// The draw: its share of the traffic is for other requests.
     Draw,
 }
 
-/// A node of the radix tree; its label is on the edge that leads to it.
-#[derive(Default)]
-struct Node {
-    /// Routes that match any path that begins like this.
-    prefixes: Vec<u32>,
-    /// Routes that match this path and those that go on with a slash.
-    segments: Vec<u32>,
-    /// Routes that match this path alone.
-    exact: Vec<u32>,
-    /// First byte of each child's label, in the order of `children`: what a look-up scans.
-    firsts: Vec<u8>,
-    children: Vec<(Box<[u8]>, Self)>,
-}
-
-/// Lists of candidates, merged by position. More than eight lists (deeper nesting than anybody writes) go to `more`.
-struct Candidates<'a> {
-    lists: [&'a [u32]; 8],
-    used: usize,
-    more: Vec<&'a [u32]>,
-}
-
 impl RouteTable {
-    /// Indexes routes; their order is their precedence.
-    pub fn new(routes: Vec<CompiledRoute>) -> Self {
-        let mut tree = Node::default();
-        let (mut any_case, mut regexes, mut patterns) = (Vec::new(), Vec::new(), Vec::new());
-        for (position, route) in (0u32..).zip(&routes) {
-            match &route.model.matches.path {
-                PathMatch::Prefix(text) => tree.at(text.as_bytes()).prefixes.push(position),
-                PathMatch::Segments(text) => {
-                    let text = text.strip_suffix('/').unwrap_or(text);
-                    tree.at(text.as_bytes()).segments.push(position);
-                }
-                PathMatch::Exact(text) => tree.at(text.as_bytes()).exact.push(position),
-                PathMatch::ExactIgnoreCase(_) | PathMatch::PrefixIgnoreCase(_) => any_case.push(position),
-                PathMatch::Regex(pattern) => {
-                    regexes.push(position);
-                    patterns.push(format!("^(?:{pattern})$"));
-                }
-            }
+    /// Compiles a list of routes, whose order is their precedence. Whatever is the same in the table `before` is taken from
+    /// there.
+    pub(super) fn following(
+        list: &Arc<[Arc<Route>]>,
+        upstreams: &Upstreams,
+        retired: &Retired,
+        before: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
+        let is_current = |route: &CompiledRoute| route.is_current(retired);
+        if let Some(before) = before.filter(|before| before.list == *list)
+            && before.routes.iter().all(is_current)
+        {
+            return Arc::clone(before);
         }
-        // Every pattern compiled alone; together they can only exceed the size limit, which is lifted in proportion.
-        let limit = plenipo_model::Pattern::MAX_COMPILED_BYTES * (patterns.len() + 1);
-        let regex_set = regex::RegexSetBuilder::new(patterns)
-            .size_limit(limit)
-            .build()
-            .unwrap_or_else(|_| regex::RegexSet::empty());
-        Self { routes, tree, any_case, regexes, regex_set }
+        let old = before.map_or(&[][..], |before| &before.routes);
+        let same = |(old, new): &(&CompiledRoute, &Arc<Route>)| Arc::ptr_eq(&old.model, new);
+        let head = old.iter().zip(list.iter()).take_while(same).count();
+        let tail = old[head..].iter().rev().zip(list[head..].iter().rev()).take_while(same).count();
+        let (old_tail, new_tail) = (old.len() - tail, list.len() - tail);
+        let compiled = list.iter().enumerate().map(|(at, route)| {
+            let known = if at < head { Some(at) } else { at.checked_sub(new_tail).map(|at| old_tail + at) };
+            let known = known.map(|at| &old[at]).filter(|route| is_current(route));
+            known.cloned().unwrap_or_else(|| CompiledRoute::new(route, upstreams))
+        });
+        let kept_request = kept::of_routes(list);
+        let index = Index::following(list, before.map(|before| (&*before.list, &before.index)));
+        Arc::new(Self { list: Arc::clone(list), routes: compiled.collect(), index, kept_request })
     }
 
     /// The first route that takes the request.
     pub fn pick(&self, asked: &Asked<'_>) -> Option<Picked<'_>> {
-        let mut candidates = Candidates { lists: [&[]; 8], used: 0, more: Vec::new() };
-        self.tree.collect(asked.path.as_bytes(), &mut candidates);
-        candidates.add(&self.any_case);
-        let matched;
-        if !self.regexes.is_empty() {
-            matched = self.matching_regexes(asked.path);
-            candidates.add(&matched);
-        }
+        let matched = self.index.matching_regexes(asked.path);
+        let mut candidates = self.index.candidates(asked.path, &matched);
         while let Some(position) = candidates.next() {
             let position = position as usize;
             let route = &self.routes[position];
@@ -134,13 +122,6 @@ impl RouteTable {
             }
         }
         None
-    }
-
-    fn matching_regexes(&self, path: &str) -> Vec<u32> {
-        if self.regex_set.is_empty() {
-            return self.regexes.clone();
-        }
-        self.regex_set.matches(path).iter().map(|index| self.regexes[index]).collect()
     }
 
     /// All routes, in order.
@@ -160,7 +141,7 @@ impl CompiledRoute {
 }
 
 fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a>> {
-    let RouteMatch { path, host, method, headers, query, fraction } = &route.matches;
+    let RouteMatch { path, host, method, headers, query, parameters, peers, fraction } = &route.matches;
     if !path.matches(asked.path) {
         return Err(Mismatch::Path);
     }
@@ -180,6 +161,14 @@ fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a
     }
     if let Some(parameter) = query.iter().find(|parameter| !query_matches(parameter, asked.query)) {
         return Err(Mismatch::Query(parameter));
+    }
+    if let Some(pattern) = parameters.iter().find(|pattern| !has_parameter(pattern, asked.query)) {
+        return Err(Mismatch::Parameter(pattern));
+    }
+    if !peers.is_empty()
+        && !asked.peer.is_some_and(|peer| peers.iter().any(|network| network.contains(&peer.to_canonical())))
+    {
+        return Err(Mismatch::Peer);
     }
     if let Some(fraction) = fraction
         && asked.draw % 1_000_000 >= fraction.0
@@ -238,75 +227,11 @@ fn query_matches(parameter: &QueryMatch, query: Option<&str>) -> bool {
     values.next().is_some_and(|value| parameter.value.matches(value))
 }
 
-impl Node {
-    /// The node for exactly this text, made if it is not there.
-    fn at(&mut self, text: &[u8]) -> &mut Self {
-        if text.is_empty() {
-            return self;
-        }
-        let Some(index) = self.firsts.iter().position(|first| *first == text[0]) else {
-            self.firsts.push(text[0]);
-            self.children.push((text.into(), Self::default()));
-            let last = self.children.len() - 1;
-            return &mut self.children[last].1;
-        };
-        let (label, _) = &self.children[index];
-        let common = label.iter().zip(text).take_while(|(a, b)| a == b).count();
-        if common < label.len() {
-            // The edge is split: a new node takes its place, with the old one below it.
-            let (label, below) = std::mem::take(&mut self.children[index]);
-            let middle = Self {
-                firsts: vec![label[common]],
-                children: vec![(label[common..].into(), below)],
-                ..Self::default()
-            };
-            self.children[index] = (label[..common].into(), middle);
-        }
-        self.children[index].1.at(&text[common..])
-    }
-
-    /// Adds the lists of every node on the way along `path`.
-    fn collect<'a>(&'a self, path: &[u8], candidates: &mut Candidates<'a>) {
-        let (mut node, mut rest) = (self, path);
-        loop {
-            candidates.add(&node.prefixes);
-            if rest.is_empty() {
-                candidates.add(&node.exact);
-            }
-            if matches!(rest.first(), None | Some(b'/')) {
-                candidates.add(&node.segments);
-            }
-            let Some(first) = rest.first() else { return };
-            let Some(index) = node.firsts.iter().position(|byte| byte == first) else { return };
-            let (label, child) = &node.children[index];
-            let Some(after) = rest.strip_prefix(&**label) else { return };
-            (node, rest) = (child, after);
-        }
-    }
-}
-
-impl<'a> Candidates<'a> {
-    fn add(&mut self, list: &'a [u32]) {
-        if list.is_empty() {
-            return;
-        }
-        match self.lists.get_mut(self.used) {
-            Some(slot) => {
-                *slot = list;
-                self.used += 1;
-            }
-            None => self.more.push(list),
-        }
-    }
-
-    /// The smallest position not given yet.
-    fn next(&mut self) -> Option<u32> {
-        let lists = self.lists[..self.used].iter_mut().chain(&mut self.more);
-        let smallest = lists.filter(|list| !list.is_empty()).min_by_key(|list| list[0])?;
-        let (first, rest) = smallest.split_first()?;
-        *smallest = rest;
-        Some(*first)
-    }
+fn has_parameter(pattern: &Pattern, query: Option<&str>) -> bool {
+    query.into_iter().flat_map(|query| query.split('&')).any(|pair| match pair.contains('=') {
+        true => pattern.matches(pair),
+        false => pattern.matches(&format!("{pair}=")),
+    })
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! TLS configurations, made once from the model and shared by all data threads.
 
+mod clients;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use plenipo_model::{
-    Certificate, ClientAuth, ClientRoots, RootStore, Roots, TlsClient, TlsServer, TlsVersion,
-    UpstreamProtocol, Verify,
+    Certificate, ClientRoots, RootStore, Roots, TlsClient, TlsServer, TlsVersion, UpstreamProtocol, Verify,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -86,16 +88,8 @@ impl TerminatedTls {
         let certificates = Certificates::new(&model.certificates, &provider)?;
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions)?;
-        let builder = match &model.client_auth {
-            ClientAuth::None => builder.with_no_client_auth(),
-            ClientAuth::Optional(roots) => {
-                let verifier = client_verifier(roots, &provider)?.allow_unauthenticated();
-                builder.with_client_cert_verifier(verifier.build()?)
-            }
-            ClientAuth::Required(roots) => {
-                builder.with_client_cert_verifier(client_verifier(roots, &provider)?.build()?)
-            }
-        };
+        let clients = clients::of_listener(&model.client_auth, &provider)?;
+        let builder = builder.with_client_cert_verifier(clients);
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         // Tickets keep the session at the client: nothing is stored here, and any data thread can resume.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
@@ -153,17 +147,9 @@ impl fmt::Debug for Certificates {
     }
 }
 
-fn client_verifier(
-    roots: &ClientRoots,
-    provider: &Arc<CryptoProvider>,
-) -> Result<rustls::server::ClientCertVerifierBuilder, TlsError> {
-    let store = Arc::new(root_store(&roots.roots)?);
-    let mut builder = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(provider));
-    if let Some(lists) = &roots.revocation {
-        // As Envoy does: the list speaks of the certificates that clients show, not of the CAs above them.
-        builder = builder.with_crls(lists.lists().iter().cloned()).only_check_end_entity_revocation();
-    }
-    Ok(builder)
+/// Checks client certificates that were shown to somebody else.
+pub(crate) fn client_verifier(roots: &ClientRoots) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    clients::verifier(roots, &provider(&[])?, true)
 }
 
 fn root_store(roots: &RootStore) -> Result<RootCertStore, TlsError> {

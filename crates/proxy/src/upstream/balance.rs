@@ -4,13 +4,9 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use plenipo_model::Balance;
+use plenipo_model::{Balance, FailOpen};
 
-use crate::snapshot::clusters::{EndpointSet, EndpointState};
-
-/// When fewer than half of the endpoints are healthy, health is no longer believed: all are used, so that the few left
-/// are not overrun (Envoy's "panic threshold", 50 %).
-const PANIC: usize = 2;
+use crate::snapshot::clusters::{EndpointSet, EndpointState, WARM};
 
 /// Chooses an endpoint, avoiding those already tried where there is another.
 ///
@@ -25,12 +21,11 @@ pub(crate) fn choose<'a>(
 ) -> Option<&'a Arc<EndpointState>> {
     let endpoints = &set.endpoints;
     if let [only] = endpoints.as_slice() {
-        return Some(only);
+        return (set.fail_open != FailOpen::Never || only.healthy()).then_some(only);
     }
-    let healthy = endpoints.iter().filter(|endpoint| endpoint.healthy()).count();
-    let panic = healthy * PANIC < endpoints.len();
+    let open = fails_open(set);
     let usable =
-        |endpoint: &EndpointState| (panic || endpoint.healthy()) && !tried.contains(&endpoint.address);
+        |endpoint: &EndpointState| (open || endpoint.healthy()) && !tried.contains(&endpoint.address);
     let draw = || {
         let next = turn.get().wrapping_add(1);
         turn.set(next);
@@ -45,6 +40,11 @@ pub(crate) fn choose<'a>(
             let busy = |position: usize| load(endpoints[position].address);
             Some(if busy(second) < busy(first) { second } else { first })
         }
+        (Balance::LeastOutstanding, _) => {
+            let start = draw() as usize;
+            let places = (0..endpoints.len()).map(|offset| start.wrapping_add(offset) % endpoints.len());
+            places.filter(|at| usable(&endpoints[*at])).min_by_key(|at| load(endpoints[*at].address))
+        }
         // A request without a key (no such header) goes to any endpoint.
         (Balance::RingHash | Balance::Maglev, None) => weighted(set, scatter(draw()), &usable),
         (Balance::RoundRobin, _) => in_turn(set, draw(), &usable),
@@ -57,6 +57,27 @@ pub(crate) fn choose<'a>(
     }
 }
 
+/// The endpoint that a client was sent to before, if it may stay there.
+pub(crate) fn kept<'a>(
+    set: &'a EndpointSet,
+    address: Option<SocketAddr>,
+    tried: &[SocketAddr],
+) -> Option<&'a Arc<EndpointState>> {
+    let address = address?;
+    let found = set.endpoints.iter().find(|endpoint| endpoint.address == address)?;
+    ((found.healthy() || fails_open(set)) && !tried.contains(&address)).then_some(found)
+}
+
+/// Is health no longer believed?
+fn fails_open(set: &EndpointSet) -> bool {
+    let healthy = || set.endpoints.iter().filter(|endpoint| endpoint.healthy()).count();
+    match set.fail_open {
+        FailOpen::BelowHalf => healthy() * 2 < set.endpoints.len(),
+        FailOpen::WhenNone => healthy() == 0,
+        FailOpen::Never => false,
+    }
+}
+
 /// Spreads consecutive numbers evenly over the whole range (Fibonacci hashing).
 fn scatter(turn: u32) -> u32 {
     turn.wrapping_mul(0x9E37_79B9)
@@ -64,7 +85,8 @@ fn scatter(turn: u32) -> u32 {
 
 fn in_turn(set: &EndpointSet, turn: u32, usable: &impl Fn(&EndpointState) -> bool) -> Option<usize> {
     let endpoints = &set.endpoints;
-    if endpoints.iter().any(|endpoint| endpoint.weight != endpoints[0].weight) {
+    let warming = |endpoint: &EndpointState| set.slow_start.is_some_and(|time| endpoint.warmth(time) < WARM);
+    if endpoints.iter().any(|endpoint| endpoint.weight != endpoints[0].weight || warming(endpoint)) {
         return weighted(set, scatter(turn), usable);
     }
     let start = turn as usize % endpoints.len().max(1);
@@ -73,16 +95,14 @@ fn in_turn(set: &EndpointSet, turn: u32, usable: &impl Fn(&EndpointState) -> boo
 
 /// The usable endpoint at a point (out of 2³²) of the line on which each has the length of its weight.
 fn weighted(set: &EndpointSet, point: u32, usable: &impl Fn(&EndpointState) -> bool) -> Option<usize> {
-    let weights = || {
-        set.endpoints
-            .iter()
-            .enumerate()
-            .filter(|(_, endpoint)| usable(endpoint))
-            .map(|(at, e)| (at, u64::from(e.weight)))
+    let share = |endpoint: &EndpointState| {
+        u64::from(endpoint.weight) * set.slow_start.map_or(WARM, |time| endpoint.warmth(time))
     };
-    let total: u64 = weights().map(|(_, weight)| weight).sum();
-    let mut left = (u64::from(point) * total) >> 32;
-    for (position, weight) in weights() {
+    let endpoints = || set.endpoints.iter().enumerate().filter(|(_, endpoint)| usable(endpoint));
+    let total: u64 = endpoints().map(|(_, endpoint)| share(endpoint)).sum();
+    let mut left = ((u128::from(point) * u128::from(total)) >> 32) as u64;
+    for (position, endpoint) in endpoints() {
+        let weight = share(endpoint);
         if left < weight {
             return Some(position);
         }
@@ -101,7 +121,8 @@ mod tests {
     fn set(weights: &[u32]) -> EndpointSet {
         let endpoints =
             (1u8..).zip(weights).map(|(n, weight)| EndpointState::new(([10, 0, 0, n], 80).into(), *weight));
-        EndpointSet { endpoints: endpoints.collect(), tables: Default::default() }
+        let (fail_open, slow_start) = (FailOpen::default(), None);
+        EndpointSet { endpoints: endpoints.collect(), tables: Default::default(), fail_open, slow_start }
     }
 
     fn counts(set: &EndpointSet, balance: Balance, tried: &[SocketAddr]) -> Vec<u32> {
@@ -137,6 +158,40 @@ mod tests {
     }
 
     #[test]
+    fn health_is_believed_as_far_as_the_cluster_says() {
+        let used = |fail_open, healthy: &[bool]| {
+            let set = EndpointSet { fail_open, ..set(&vec![1; healthy.len()]) };
+            set.endpoints.iter().zip(healthy).for_each(|(endpoint, healthy)| endpoint.set_healthy(*healthy));
+            let turn = Cell::new(0);
+            let choices = (0..60).filter_map(|_| choose(&set, Balance::RoundRobin, &turn, None, |_| 0, &[]));
+            choices.map(|chosen| chosen.address).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        for (healthy, below_half, when_none, never) in [
+            (&[true, true, false] as &[_], 2, 2, 2),
+            (&[true, false, false], 3, 1, 1),
+            (&[false, false, false], 3, 3, 0),
+            (&[false], 1, 1, 0),
+            (&[true], 1, 1, 1),
+        ] {
+            assert_eq!(used(FailOpen::BelowHalf, healthy), below_half, "{healthy:?}");
+            assert_eq!(used(FailOpen::WhenNone, healthy), when_none, "{healthy:?}");
+            assert_eq!(used(FailOpen::Never, healthy), never, "{healthy:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_stays_where_it_may() {
+        let set = set(&[1, 1, 1]);
+        let [first, second] = [0, 1].map(|at: usize| set.endpoints[at].address);
+        assert_eq!(kept(&set, Some(first), &[]).map(|kept| kept.address), Some(first));
+        assert!(kept(&set, Some(first), &[first]).is_none(), "it failed just now");
+        assert!(kept(&set, Some(([10, 9, 9, 9], 80).into()), &[]).is_none(), "it is gone");
+        assert!(kept(&set, None, &[]).is_none());
+        set.endpoints[1].set_healthy(false);
+        assert!(kept(&set, Some(second), &[]).is_none(), "it is not healthy");
+    }
+
+    #[test]
     fn least_request_prefers_the_idle_one() {
         let set = set(&[1, 1]);
         let busy = set.endpoints[0].address;
@@ -148,6 +203,21 @@ mod tests {
             })
             .count();
         assert!(idle >= 60, "{idle}");
+    }
+
+    #[test]
+    fn least_outstanding_never_takes_a_busier_one() {
+        let set = set(&[1, 1, 1]);
+        let turn = Cell::new(u32::MAX - 10);
+        let busy = set.endpoints[1].address;
+        let load = |address| u32::from(address == busy);
+        let mut counts = HashMap::new();
+        for _ in 0..60 {
+            let chosen = choose(&set, Balance::LeastOutstanding, &turn, None, load, &[]).expect("one");
+            *counts.entry(chosen.address).or_insert(0) += 1;
+        }
+        assert_eq!(counts.get(&busy), None);
+        assert!(counts.values().all(|count| *count >= 15), "among equals in turn: {counts:?}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A new connection to an endpoint: TCP, then the PROXY header, then TLS.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::{Cluster, SendProxyProtocol, TcpKeepalive};
@@ -15,6 +17,7 @@ use crate::exchange::Connection;
 use crate::io::Stream;
 use crate::proxy_protocol;
 use crate::snapshot::clusters::Upstream;
+use crate::snapshot::tls::OriginatedTls;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,8 @@ pub(crate) enum ConnectError {
     Tls(#[source] io::Error),
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
+    #[error("TLS: no handshake within {0:?}")]
+    TlsTimedOut(Duration),
     #[error("TLS towards the cluster cannot be set up")]
     TlsUnusable,
 }
@@ -43,32 +48,47 @@ pub(crate) async fn connect(
     address: SocketAddr,
     downstream: Option<&Connection>,
 ) -> Result<Connected, ConnectError> {
+    connect_by(upstream, &upstream.tls, address, downstream).await
+}
+
+/// As [`connect`], with other TLS than that of the traffic.
+pub(crate) async fn connect_by(
+    upstream: &Upstream,
+    tls: &Result<Option<Arc<OriginatedTls>>, String>,
+    address: SocketAddr,
+    downstream: Option<&Connection>,
+) -> Result<Connected, ConnectError> {
     let limit = upstream.model.connect_timeout;
-    match tokio::time::timeout(limit, unbounded(upstream, address, downstream)).await {
+    let shaking = Cell::new(false);
+    match tokio::time::timeout(limit, unbounded(upstream, tls, address, downstream, &shaking)).await {
         Ok(result) => result,
+        Err(_) if shaking.get() => Err(ConnectError::TlsTimedOut(limit)),
         Err(_) => Err(ConnectError::TimedOut(limit)),
     }
 }
 
 async fn unbounded(
     upstream: &Upstream,
+    tls: &Result<Option<Arc<OriginatedTls>>, String>,
     address: SocketAddr,
     downstream: Option<&Connection>,
+    shaking: &Cell<bool>,
 ) -> Result<Connected, ConnectError> {
     let mut socket = TcpStream::connect(address).await.map_err(ConnectError::Tcp)?;
     tune(&socket, &upstream.model).map_err(ConnectError::Tcp)?;
-    if let Some(version) = upstream.model.send_proxy {
+    if let Some(version) = &upstream.model.send_proxy {
         let header = proxy_header(version, downstream);
         socket.write_all(&header).await.map_err(ConnectError::Tcp)?;
     }
     let local = socket.local_addr().ok();
-    let stream = match &upstream.tls {
+    let stream = match tls {
         // Never in clear text instead.
         Err(_) => return Err(ConnectError::TlsUnusable),
         Ok(None) => Stream::plain(socket),
         Ok(Some(tls)) => {
             let name = tls.server_name.clone().unwrap_or_else(|| ServerName::from(address.ip()));
-            let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+            shaking.set(true);
+            let connector = TlsConnector::from(Arc::clone(&tls.config));
             let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
             Stream::Client(Box::new(stream))
         }
@@ -94,7 +114,7 @@ fn tune(socket: &TcpStream, cluster: &Cluster) -> io::Result<()> {
     Ok(())
 }
 
-fn proxy_header(version: SendProxyProtocol, downstream: Option<&Connection>) -> Vec<u8> {
+fn proxy_header(version: &SendProxyProtocol, downstream: Option<&Connection>) -> Vec<u8> {
     let addresses = downstream.map(|connection| (connection.peer, connection.local));
     let mut header = Vec::with_capacity(128);
     match (version, addresses) {
@@ -102,7 +122,7 @@ fn proxy_header(version: SendProxyProtocol, downstream: Option<&Connection>) -> 
             proxy_protocol::write_v1(&mut header, source, destination);
         }
         (SendProxyProtocol::V1, None) => header.extend_from_slice(b"PROXY UNKNOWN\r\n"),
-        (SendProxyProtocol::V2, addresses) => proxy_protocol::write_v2(&mut header, addresses, &[], true),
+        (SendProxyProtocol::V2(tlvs), addresses) => proxy_protocol::write_v2(&mut header, addresses, tlvs),
     }
     header
 }

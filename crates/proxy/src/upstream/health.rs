@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe, UpstreamProtocol};
+use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe, HealthTransport, UpstreamProtocol};
 use tokio::task::JoinHandle;
 
-use super::connect::connect;
+use super::connect::connect_by;
 use crate::io::Stream;
 use crate::snapshot::clusters::{EndpointState, Upstream};
+use crate::snapshot::tls::{self, OriginatedTls};
 use crate::worker::LocalExecutor;
 
 /// How often the list of endpoints is looked at for ones that came or went.
@@ -54,15 +55,21 @@ impl Drop for Watched {
 
 /// Asks one endpoint forever. The first answer decides at once; later ones need their threshold.
 async fn check(upstream: Arc<Upstream>, endpoint: Arc<EndpointState>) {
-    let mut tallies: Vec<_> =
-        upstream.model.health_checks.iter().map(|rule| (rule, Tally::default())).collect();
+    let mut tallies: Vec<_> = upstream
+        .model
+        .health_checks
+        .iter()
+        .map(|rule| (rule, tls_of(&upstream, rule), Tally::default()))
+        .collect();
     let shortest = upstream.model.health_checks.iter().map(|rule| rule.interval).min().unwrap_or_default();
     loop {
-        for (rule, tally) in &mut tallies {
-            let passed = tokio::time::timeout(rule.timeout, probe(&upstream, endpoint.address, rule)).await;
+        for (rule, tls, tally) in &mut tallies {
+            let mut address = endpoint.address;
+            address.set_port(rule.port.unwrap_or(address.port()));
+            let passed = tokio::time::timeout(rule.timeout, probe(&upstream, tls, address, rule)).await;
             tally.note(rule, passed.unwrap_or(false));
         }
-        let healthy = tallies.iter().all(|(_, tally)| tally.healthy);
+        let healthy = tallies.iter().all(|(.., tally)| tally.healthy);
         if healthy != endpoint.healthy() {
             tracing::info!(cluster = %upstream.model.name, endpoint = %endpoint.address, healthy, "health changed");
         }
@@ -97,8 +104,20 @@ impl Tally {
     }
 }
 
-async fn probe(upstream: &Upstream, address: SocketAddr, rule: &HealthCheck) -> bool {
-    let Ok(connected) = connect(upstream, address, None).await else { return false };
+type Tls = Result<Option<Arc<OriginatedTls>>, String>;
+
+fn tls_of(upstream: &Upstream, rule: &HealthCheck) -> Tls {
+    match &rule.transport {
+        HealthTransport::Traffic => upstream.tls.clone(),
+        HealthTransport::ClearText => Ok(None),
+        HealthTransport::Tls(client) => {
+            tls::originate(client, upstream.model.protocol).map(Some).map_err(|error| error.to_string())
+        }
+    }
+}
+
+async fn probe(upstream: &Upstream, tls: &Tls, address: SocketAddr, rule: &HealthCheck) -> bool {
+    let Ok(connected) = connect_by(upstream, tls, address, None).await else { return false };
     match &rule.probe {
         HealthProbe::Tcp => true,
         HealthProbe::Http { path, host, headers, statuses } => {
@@ -118,10 +137,18 @@ async fn probe(upstream: &Upstream, address: SocketAddr, rule: &HealthCheck) -> 
         }
         HealthProbe::Grpc { service, authority } => {
             let authority = authority.as_deref().unwrap_or(&upstream.model.name);
-            let Some(request) = grpc_request(service, authority) else { return false };
-            match ask_http2(connected.stream, request).await {
-                Some(response) => serving(response).await,
+            let Some(message) = check_message(service) else { return false };
+            let request = grpc_request("/grpc.health.v1.Health/Check", authority, &message);
+            match ask_grpc(connected.stream, request).await {
+                Some((status, message)) => status.is_none_or(|status| status == 0) && serves(&message),
                 None => false,
+            }
+        }
+        HealthProbe::GrpcCall { path, statuses } => {
+            let request = grpc_request(path, &address.to_string(), &[]);
+            match ask_grpc(connected.stream, request).await {
+                Some((Some(status), _)) => statuses.iter().any(|(min, max)| (*min..=*max).contains(&status)),
+                _ => false,
             }
         }
     }
@@ -167,33 +194,40 @@ async fn ask_http2(stream: Stream, request: Request<Full<Bytes>>) -> Option<Resp
     sender.send_request(request).await.ok()
 }
 
-/// `grpc.health.v1.Health/Check`, its message written by hand: one string field, number 1.
-fn grpc_request(service: &str, authority: &str) -> Option<Request<Full<Bytes>>> {
+/// The request of `grpc.health.v1.Health/Check`, written by hand: one string field, number 1.
+fn check_message(service: &str) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     if !service.is_empty() {
         let length = u8::try_from(service.len()).ok().filter(|length| *length < 128)?;
         message.extend_from_slice(&[0x0a, length]);
         message.extend_from_slice(service.as_bytes());
     }
+    Some(message)
+}
+
+/// SERVING is 1 in field 1 of the answer.
+fn serves(body: &[u8]) -> bool {
+    body.get(5..).is_some_and(|message| message.starts_with(&[0x08, 0x01]))
+}
+
+fn grpc_request(path: &str, authority: &str, message: &[u8]) -> Option<Request<Full<Bytes>>> {
     let mut body = vec![0];
     body.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
-    body.extend_from_slice(&message);
-    let mut request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
-        .body(Full::from(body))
-        .ok()?;
+    body.extend_from_slice(message);
+    let mut request = Request::post(format!("http://{authority}{path}")).body(Full::from(body)).ok()?;
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(HeaderName::from_static("te"), HeaderValue::from_static("trailers"));
     Some(request)
 }
 
-/// SERVING is 1 in field 1 of the answer.
-async fn serving(response: Response<Incoming>) -> bool {
-    let Ok(body) = response.into_body().collect().await else { return false };
-    let ok =
-        body.trailers().is_none_or(|trailers| trailers.get("grpc-status").is_none_or(|status| status == "0"));
-    let bytes = body.to_bytes();
-    ok && bytes.get(5..).is_some_and(|message| message.starts_with(&[0x08, 0x01]))
+/// The status of a call, in its trailers or (without an answer) in its head, and the body.
+async fn ask_grpc(stream: Stream, request: Option<Request<Full<Bytes>>>) -> Option<(Option<u16>, Bytes)> {
+    let (head, body) = ask_http2(stream, request?).await?.into_parts();
+    let body = body.collect().await.ok()?;
+    let status = |fields: &HeaderMap| fields.get("grpc-status")?.to_str().ok()?.parse().ok();
+    let told = body.trailers().and_then(status).or_else(|| status(&head.headers));
+    Some((told, body.to_bytes()))
 }
 
 #[cfg(test)]
@@ -202,12 +236,11 @@ mod tests {
 
     #[test]
     fn the_first_answer_decides_and_later_ones_need_their_threshold() {
+        let second = Duration::from_secs(1);
         let rule = HealthCheck {
-            timeout: Duration::from_secs(1),
-            interval: Duration::from_secs(1),
             healthy_after: 2,
             unhealthy_after: 3,
-            probe: HealthProbe::Tcp,
+            ..HealthCheck::new(second, second, HealthProbe::Tcp)
         };
         let mut tally = Tally::default();
         let mut health = Vec::new();

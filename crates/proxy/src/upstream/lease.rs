@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
@@ -26,6 +28,7 @@ pub(super) struct LocalEndpoint {
 
 pub(super) struct Idle {
     pub(super) sender: http1::SendRequest<RequestBody>,
+    pub(super) asked: Arc<AtomicU32>,
     pub(super) since: Instant,
     pub(super) born: Instant,
     pub(super) local: Option<SocketAddr>,
@@ -59,11 +62,18 @@ pub(crate) struct Lease {
     pub(crate) local: Option<SocketAddr>,
     /// It served another exchange before.
     pub(crate) reused: bool,
+    /// It serves no other after this one.
+    pub(crate) last: bool,
     connection: Lent,
 }
 
 pub(super) enum Lent {
-    Http1 { sender: Option<http1::SendRequest<RequestBody>>, born: Instant },
+    Http1 {
+        sender: Option<http1::SendRequest<RequestBody>>,
+        /// Requests sent on it.
+        asked: Arc<AtomicU32>,
+        born: Instant,
+    },
     Http2(Rc<Shared>),
 }
 
@@ -104,7 +114,7 @@ impl Lease {
         if let Lent::Http2(shared) = &connection {
             shared.streams.set(shared.streams.get() + 1);
         }
-        Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, connection }
+        Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, last: false, connection }
     }
 
     /// Sends a request and waits for the head of the response.
@@ -116,7 +126,10 @@ impl Lease {
         request: http::Request<RequestBody>,
     ) -> Result<http::Response<hyper::body::Incoming>, SendError> {
         let result = match &mut self.connection {
-            Lent::Http1 { sender: Some(sender), .. } => sender.try_send_request(request).await,
+            Lent::Http1 { sender: Some(sender), asked, .. } => {
+                asked.store(asked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+                sender.try_send_request(request).await
+            }
             Lent::Http1 { sender: None, .. } => {
                 unreachable!("the sender leaves the lease only when it is dropped")
             }
@@ -146,13 +159,14 @@ impl Drop for Lease {
                 shared.streams.set(shared.streams.get() - 1);
                 shared.idle_since.set(now);
             }
-            Lent::Http1 { sender, born } => {
-                let reusable = self.cluster.upstream.borrow().model.send_proxy.is_none();
+            Lent::Http1 { sender, asked, born } => {
+                let reusable = !self.last && self.cluster.upstream.borrow().model.send_proxy.is_none();
                 if let Some(sender) = sender.take()
                     && reusable
                     && !sender.is_closed()
                 {
-                    let idle = Idle { sender, since: now, born: *born, local: self.local };
+                    let asked = Arc::clone(asked);
+                    let idle = Idle { sender, asked, since: now, born: *born, local: self.local };
                     self.endpoint.idle.borrow_mut().push(idle);
                 }
             }

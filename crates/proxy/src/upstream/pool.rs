@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +19,8 @@ use tokio::time::Instant;
 
 use super::breakers::{Breakers, Kind, Overflow, Slot};
 use super::connect::{ConnectError, Connected, connect};
-use super::lease::{Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
+use super::interim::Answers;
+use super::lease::{Idle, Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
 use crate::body::RequestBody;
 use crate::exchange::Connection;
 use crate::metrics::ClusterMeter;
@@ -59,7 +61,7 @@ impl LocalCluster {
             endpoints: RefCell::default(),
             turn: Cell::new(0),
             meter: ClusterMeter::default(),
-            breakers: Breakers::new(upstream.model.limits, &upstream.live.counts),
+            breakers: Breakers::new(upstream.model.limits, &upstream.live.places),
         })
     }
 
@@ -108,13 +110,14 @@ impl LocalCluster {
         match upstream.model.protocol {
             UpstreamProtocol::Http1 => {
                 if let Some(idle) = (shareable && !fresh).then(|| endpoint.take_idle(&upstream)).flatten() {
-                    let connection = Lent::Http1 { sender: Some(idle.sender), born: idle.born };
-                    return Ok(Lease::new(self, endpoint, address, idle.local, true, connection));
+                    let Idle { sender, asked, born, local, .. } = idle;
+                    let connection = Lent::Http1 { sender: Some(sender), asked, born };
+                    return Ok(Lease::new(self, endpoint, address, local, true, connection));
                 }
                 let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
                 let local = connected.local;
-                let sender = start_http1(connected, open).await?;
-                let connection = Lent::Http1 { sender: Some(sender), born: Instant::now() };
+                let (sender, asked) = start_http1(connected, open).await?;
+                let connection = Lent::Http1 { sender: Some(sender), asked, born: Instant::now() };
                 Ok(Lease::new(self, endpoint, address, local, false, connection))
             }
             UpstreamProtocol::Http2 => {
@@ -208,10 +211,11 @@ pub(crate) enum LeaseError {
 async fn start_http1(
     connected: Connected,
     open: Open,
-) -> Result<http1::SendRequest<RequestBody>, LeaseError> {
+) -> Result<(http1::SendRequest<RequestBody>, Arc<AtomicU32>), LeaseError> {
+    let asked = Arc::new(AtomicU32::new(0));
     let (sender, connection) = http1::Builder::new()
         .max_headers(200)
-        .handshake(TokioIo::new(connected.stream))
+        .handshake(TokioIo::new(Answers::http1(connected.stream, Arc::clone(&asked))))
         .await
         .map_err(LeaseError::Handshake)?;
     tokio::task::spawn_local(async move {
@@ -219,7 +223,7 @@ async fn start_http1(
         let _ = connection.with_upgrades().await;
         drop(open);
     });
-    Ok(sender)
+    Ok((sender, asked))
 }
 
 async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, LeaseError> {
@@ -229,7 +233,7 @@ async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, Lea
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_header_list_size(MAX_HEADERS)
-        .handshake(TokioIo::new(connected.stream))
+        .handshake(TokioIo::new(Answers::http2(connected.stream)))
         .await
         .map_err(LeaseError::Handshake)?;
     let allowed = Rc::new(Cell::new(STREAMS_PER_CONNECTION));

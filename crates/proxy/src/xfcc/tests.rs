@@ -1,4 +1,5 @@
 use super::*;
+use crate::exchange::Connection;
 use crate::sample::{certified_connection, connection, fields, headers};
 
 const ALL: ClientCertDetails =
@@ -9,7 +10,7 @@ const NONE: ClientCertDetails =
 fn sent(mode: &ClientCertHeader, connection: &Connection) -> Option<String> {
     let mut headers =
         headers(&[("x-forwarded-client-cert", "Hash=1"), ("x-forwarded-client-cert", "Hash=2")]);
-    client_cert_header(mode, connection, &mut headers);
+    client_cert_header(mode, connection.shown(), &mut headers);
     let values: Vec<String> = fields(&headers).into_iter().map(|(_, value)| value).collect();
     (!values.is_empty()).then(|| values.join("|"))
 }
@@ -50,6 +51,10 @@ fn every_detail() {
     assert!(value.contains(r#";Subject="CN=client,O=M\C3\BCller\, S\C3\B6hne \+ Co,C=DE";"#), "{value}");
     assert!(value.ends_with(";URI=spiffe://example.com/client;DNS=a.example.com;DNS=b.example.com"));
     assert_eq!(value.matches("-----BEGIN%20CERTIFICATE-----%0A").count(), 3);
+
+    connection.tls.as_mut().expect("TLS").own_uris = vec!["spiffe://gateway".to_owned(), "a;b".to_owned()];
+    let value = sent(&ClientCertHeader::SanitizeSet(NONE), &connection).expect("a value");
+    assert!(value.starts_with(r#"By=spiffe://gateway;By="a;b";Hash="#), "{value}");
 
     let client = connection.tls.as_mut().and_then(|tls| tls.client.as_mut()).expect("a certificate");
     client.uris.clear();

@@ -158,7 +158,7 @@ async fn a_name_is_resolved() {
 
 fn check(probe: HealthProbe) -> HealthCheck {
     let (timeout, interval) = (Duration::from_millis(500), Duration::from_millis(20));
-    HealthCheck { timeout, interval, healthy_after: 1, unhealthy_after: 2, probe }
+    HealthCheck { healthy_after: 1, unhealthy_after: 2, ..HealthCheck::new(timeout, interval, probe) }
 }
 
 #[tokio::test]

@@ -162,13 +162,39 @@ async fn interim_responses_are_passed_over_but_not_for_ever() {
     let upstream = Scripted::start(answers(few, Step::Hang)).await;
     let (_gateway, bind) = before(&upstream).await;
     assert_eq!(get(bind).await, (200, "ok".into()));
-    let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
-    let upstream = Scripted::start(answers(&flood, Step::Hang)).await;
-    let (_gateway, bind) = before_with(&upstream, |route| {
-        forward_of(route).targets[0].timeout = Some(Duration::from_millis(200));
-    })
-    .await;
-    assert_eq!(get(bind).await.0, 504, "they are no progress");
+    for (count, status) in [(8, 200), (9, 502), (1000, 502)] {
+        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(count);
+        let answer = format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let upstream = Scripted::start(answers(&answer, Step::Finish)).await;
+        let (_gateway, bind) = before(&upstream).await;
+        for connections in 1..4 {
+            assert_eq!(get(bind).await.0, status, "after {count}");
+            assert_eq!(upstream.received().len(), connections, "none is used again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn interim_responses_without_end_are_502_over_http2() {
+    let bytes = |kind: u8, flags: u8, payload: &[u8]| {
+        let stream = u8::from(kind != 4);
+        [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream][..], payload].concat()
+    };
+    // `:status` by its index (8) in the static table with another value: a literal without indexing.
+    let head = |status: &str, flags: u8| bytes(1, flags, &[b"\x08\x03", status.as_bytes()].concat());
+    for (count, status) in [(8, 200), (10, 502), (1000, 502)] {
+        let interim = head("103", 4).repeat(count);
+        let answer = [bytes(4, 0, &[]), bytes(4, 1, &[]), interim, head("200", 5)].concat();
+        // The client's preface, settings and request.
+        let script = [Step::Read(100), Step::Write(answer), Step::ReadToEnd];
+        let upstream = Scripted::start(script).await;
+        let bind = loopback();
+        let mut up = cluster("up", upstream.address());
+        up.protocol = plenipo_model::UpstreamProtocol::Http2;
+        let listener = listener(bind, vec![clear(server(vec![route("/", "up")]))]);
+        let _gateway = Gateway::start(edge(vec![listener], vec![up])).await;
+        assert_eq!(get(bind).await.0, status, "after {count}");
+    }
 }
 
 #[tokio::test]

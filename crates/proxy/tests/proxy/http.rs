@@ -114,6 +114,7 @@ async fn redirects_say_where() {
             path: RedirectPath::Matched("/to".into()),
             status: StatusCode::PERMANENT_REDIRECT,
             strip_query: false,
+            location: None,
         }));
     })
     .await;

@@ -9,7 +9,7 @@ use plenipo_testkit::{Http, Raw, Upstream, eventually};
 use super::*;
 
 /// One client, one way of coming and going.
-async fn one(bind: SocketAddr, number: usize) {
+async fn one(bind: SocketAddr, upstream: UpstreamProtocol, number: usize) {
     let raw = async |bytes: &str| {
         let mut raw = Raw::connect(bind).await.expect("connected");
         // The other side may already have had enough of us.
@@ -46,8 +46,12 @@ async fn one(bind: SocketAddr, number: usize) {
             assert_eq!(connection.get("/").await.expect("the connection lives").status, 200);
         }
         11 => {
-            let mut socket = Http::one(bind).websocket(Request::get("/ws")).await.expect("upgraded");
-            socket.send("hello").await.expect("sent");
+            let upgraded = Http::one(bind).websocket(Request::get("/ws")).await;
+            // There is nothing to upgrade on a stream of HTTP/2.
+            assert_eq!(upgraded.is_ok(), upstream == UpstreamProtocol::Http1);
+            if let Ok(mut socket) = upgraded {
+                socket.send("hello").await.expect("sent");
+            }
         }
         12 => {
             let reset = Request::get("/").header("x-echo-reset", "1");
@@ -78,8 +82,9 @@ async fn nothing_is_left(protocol: UpstreamProtocol, retry: bool) {
     cluster.idle_timeout = Some(Duration::from_millis(200));
     let edge = edge(vec![listener(bind, vec![clear(server(vec![route]))])], vec![cluster]);
     let gateway = Gateway::start(edge).await;
-    let clients =
-        |from: usize| futures_util::future::join_all((from..from + 50).map(|number| one(bind, number)));
+    let clients = |from: usize| {
+        futures_util::future::join_all((from..from + 50).map(|number| one(bind, protocol, number)))
+    };
     for from in (0..500).step_by(50) {
         clients(from).await;
     }
@@ -97,6 +102,12 @@ async fn nothing_is_left(protocol: UpstreamProtocol, retry: bool) {
 async fn with_an_http1_upstream() {
     nothing_is_left(UpstreamProtocol::Http1, false).await;
     nothing_is_left(UpstreamProtocol::Http1, true).await;
+}
+
+#[tokio::test]
+async fn with_an_http2_upstream() {
+    nothing_is_left(UpstreamProtocol::Http2, false).await;
+    nothing_is_left(UpstreamProtocol::Http2, true).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,13 @@
 
 mod attacks;
 mod balance;
+mod balancer;
+mod balancer_answers;
+mod balancer_l4;
+mod balancer_targets;
 mod bodies;
+mod client_identity;
+mod desync;
 mod frames;
 mod framing;
 mod hostile;
@@ -10,10 +16,12 @@ mod http;
 mod leaks;
 mod messages;
 mod records;
+mod refusals;
 mod reload;
 mod tcp;
 mod timeouts;
 mod tls;
+mod udp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,7 +87,7 @@ fn forward_of(route: &mut Route) -> &mut Forward {
 }
 
 fn server(routes: Vec<Route>) -> HttpServer {
-    let routes = routes.into_iter().map(Arc::new).collect();
+    let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
     HttpServer::new(source(), vec![VirtualHost::new(source(), HostPattern::Any, routes)])
 }
 
@@ -88,8 +96,10 @@ fn listener(bind: SocketAddr, chains: Vec<Chain>) -> Listener {
         name: format!("listener-{bind}"),
         source: source(),
         bind,
+        transport: plenipo_model::Transport::Tcp,
         declared_port: bind.port(),
         proxy_protocol: ProxyProtocol::Off,
+        inner_proxy_from: Vec::new(),
         stats_prefix: "ingress_http".into(),
         max_connections: None,
         chains,
@@ -126,7 +136,8 @@ async fn started(
     let mut cluster = cluster("up", upstream.address());
     let mut http = server(vec![]);
     change(&mut http, &mut cluster, &mut route);
-    http.hosts[0].routes.push(Arc::new(route));
+    let before = http.hosts[0].routes.iter().cloned();
+    http.hosts[0].routes = before.chain([Arc::new(route)]).collect();
     let gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
     (gateway, upstream, bind)
 }

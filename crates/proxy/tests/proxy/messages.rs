@@ -352,3 +352,11 @@ async fn addresses_are_let_in_or_not() {
         assert_eq!(Http::one(bind).send(request).await.expect("answered").status.as_u16(), status, "{shown}");
     }
 }
+
+#[tokio::test]
+async fn cookies_that_came_apart_by_http2_arrive_in_one_line() {
+    let (_gateway, _upstream, bind) = started(|_, _, _| {}).await;
+    let request = Request::get("/").header("cookie", "a=1").header("cookie", "b=2; c=3");
+    let echoed = Http::two(bind).send(request).await.expect("answered").echoed().expect("echo");
+    assert_eq!(echoed.header("cookie"), ["a=1; b=2; c=3"]);
+}

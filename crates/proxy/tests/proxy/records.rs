@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::Request;
-use plenipo_model::{AccessLog, AccessLogFormat, Template};
+use plenipo_model::{AccessLog, AccessLogFormat, HeaderEdit, HostRewrite, PathRewrite, Template};
 use plenipo_testkit::{Answer, Http, Raw, eventually};
 
 use super::*;
@@ -11,12 +11,12 @@ use super::*;
 const LINE: &str = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% \
                     %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER% %ROUTE_NAME%\n";
 
-fn logged_to(path: &std::path::Path, format: AccessLogFormat) -> Option<Arc<AccessLog>> {
+pub(super) fn logged_to(path: &std::path::Path, format: AccessLogFormat) -> Option<Arc<AccessLog>> {
     Some(Arc::new(AccessLog { path: path.display().to_string(), format }))
 }
 
 /// The lines, as soon as there are so many.
-async fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
+pub(super) async fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
     eventually("the lines are written", || async {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
@@ -35,7 +35,7 @@ async fn every_end_has_its_line() {
         http.hosts[0].host = HostPattern::parse("*.test").expect("valid");
         let mut slow = route("/slow", "up");
         forward_of(&mut slow).targets[0].timeout = Some(Duration::from_millis(100));
-        http.hosts[0].routes.extend([route("/dead", "dead"), route("/none", "none"), slow].map(Arc::new));
+        http.hosts[0].routes = [route("/dead", "dead"), route("/none", "none"), slow].map(Arc::new).into();
     })
     .await;
     let mut gateway = gateway;
@@ -78,6 +78,37 @@ async fn every_end_has_its_line() {
 }
 
 #[tokio::test]
+async fn a_request_is_logged_as_it_was_changed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log");
+    let line = "%REQ(:PATH)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %REQ(:AUTHORITY)% %REQ(X-ADDED)%\n";
+    let (_gateway, _upstream, bind) = started(|http, _, route| {
+        http.access_log = logged_to(&path, AccessLogFormat::Text(Template::parse(line).expect("valid")));
+        let mut changing = super::route("/from/", "up");
+        let target = &mut forward_of(&mut changing).targets[0];
+        target.rewrite = PathRewrite::Matched("/to/".into());
+        target.host = HostRewrite::To("inner.test".into());
+        let value = Template::parse("%REQ(:PATH)%").expect("valid");
+        let name = ::http::HeaderName::from_static("x-added");
+        changing.request_headers.add.push(HeaderEdit { name, value, append: false });
+        http.hosts[0].routes = vec![Arc::new(changing)].into();
+        *route = super::route("/", "up");
+    })
+    .await;
+    let client = Http::one(bind);
+    for path in ["/from/%7Ea/./b?q", "/a/../b"] {
+        client.send(Request::get(format!("http://outer.test{path}"))).await.expect("answered");
+    }
+    client.send(Request::get("http://outer.test/%zz")).await.expect("answered");
+    let mut told = lines(&path, 3).await;
+    told.sort();
+    assert_eq!(
+        told,
+        ["/%zz /%zz outer.test -", "/b /b outer.test -", "/to/~a/b?q /from/~a/b?q inner.test /from/~a/b?q"]
+    );
+}
+
+#[tokio::test]
 async fn a_line_may_be_json() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("log");
@@ -89,8 +120,15 @@ async fn a_line_may_be_json() {
         http.access_log = logged_to(&path, AccessLogFormat::Json { fields, typed: true });
     })
     .await;
-    Http::two(bind).get("/\"x\"").await.expect("answered");
-    assert_eq!(lines(&path, 1).await, [r#"{"status":200,"path":"/\"x\"","agent":null}"#]);
+    let client = Http::two(bind);
+    client.get("/x").await.expect("answered");
+    client.send(Request::get("/").header("user-agent", "a \"b\"")).await.expect("answered");
+    let mut told = lines(&path, 2).await;
+    told.sort();
+    assert_eq!(
+        lines(&path, 2).await,
+        [r#"{"status":200,"path":"/x","agent":null}"#, r#"{"status":200,"path":"/","agent":"a \"b\""}"#]
+    );
 }
 
 #[tokio::test]

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use plenipo_model::{SendProxyProtocol, TcpRoute, TcpTarget};
+use plenipo_model::{ProxyTlvs, SendProxyProtocol, TcpRoute, TcpTarget};
 use plenipo_testkit::client::Target;
 use plenipo_testkit::{Authority, Http, Raw, Upstream, proxy_header, tls};
 
 use super::*;
 
 fn relay(bind: SocketAddr, accepts: Accepts, idle_timeout: Option<Duration>) -> Listener {
-    let route = TcpRoute {
-        name: "relay".into(),
-        source: source(),
-        targets: vec![TcpTarget { source: source(), weight: 1, cluster: "up".into() }],
-        idle_timeout,
-        access_log: None,
-    };
+    let targets = vec![TcpTarget { source: source(), weight: 1, cluster: "up".into() }];
+    let route = TcpRoute { idle_timeout, ..TcpRoute::new("relay", source(), targets) };
     let chain =
         Chain { source: source(), accepts, tls: ChainTls::Untouched, serve: Serve::Tcp(Arc::new(route)) };
     listener(bind, vec![chain])
@@ -75,7 +70,7 @@ async fn proxy_headers_are_taken_from_those_allowed_and_sent_on() {
     let mut front = listener(bind, vec![clear(server(vec![route("/", "up")]))]);
     front.proxy_protocol = ProxyProtocol::Required;
     let mut up = cluster("up", upstream.address());
-    up.send_proxy = Some(SendProxyProtocol::V2);
+    up.send_proxy = Some(SendProxyProtocol::V2(ProxyTlvs::default()));
     let _gateway = Gateway::start(edge(vec![front], vec![up])).await;
     let (client, us) =
         ("203.0.113.7:4711".parse().expect("valid"), "198.51.100.1:443".parse().expect("valid"));

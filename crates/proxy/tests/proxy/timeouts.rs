@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use ::http::Request;
-use plenipo_model::{RetryOn, RetryPolicy};
+use plenipo_model::{AccessLogFormat, RetryOn, RetryPolicy, Template};
 use plenipo_testkit::{Answer, Http, Raw, Scripted, Step, Upstream, eventually};
 use tokio::time::{Instant, sleep};
 
+use super::records::{lines, logged_to};
 use super::*;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -35,7 +36,8 @@ async fn a_head_that_trickles_in_ends_the_connection() {
     for beginning in ["P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n"] {
         let mut raw = Raw::connect(bind).await.expect("connected");
         raw.send(beginning).await.expect("sent");
-        assert!(raw.closes().await, "{beginning:?}");
+        let answer = raw.to_end().await.expect("answered and closed");
+        assert!(answer.starts_with(b"HTTP/1.1 408"), "{beginning:?}");
     }
     assert!(upstream.seen().is_empty());
 }
@@ -197,21 +199,93 @@ async fn an_open_upgrade_ends_when_nothing_moves() {
     assert!(socket.receive().await.is_err(), "silence ends it");
 }
 
-#[tokio::test]
-async fn a_client_that_reads_nothing_is_let_go() {
-    let upstream = Upstream::http("up").start().await;
-    let bind = loopback();
-    let mut route = route("/", "up");
-    forward_of(&mut route).targets[0].timeout = Some(SHORT);
-    let gateway = Gateway::start(simple(bind, server(vec![route]), upstream.address())).await;
-    let mut raw = Raw::connect(bind).await.expect("connected");
-    raw.send("GET / HTTP/1.1\r\nHost: a\r\nx-echo-body-bytes: 50000000\r\n\r\n").await.expect("sent");
-    sleep(SHORT).await;
-    drop(raw);
+/// A gateway that gives an answer of 50 MB, and its access log.
+async fn before_large_answers(path: &std::path::Path) -> (Gateway, Upstream, SocketAddr) {
+    let line = "%PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n";
+    let format = AccessLogFormat::Text(Template::parse(line).expect("valid"));
+    started(|http, _, route| {
+        http.access_log = logged_to(path, format);
+        forward_of(route).targets[0].idle_timeout = Some(SHORT);
+    })
+    .await
+}
+
+async fn nothing_is_left(gateway: &Gateway) {
     eventually("nothing is left", || async {
         let numbers = gateway.proxy.handle().measure().await;
         let listener = &numbers.listeners["ingress_http"];
-        (numbers.clusters["up"].active, listener.connections, listener.requests_active) == (0, 0, 0)
+        let left = [numbers.clusters["up"].active, listener.connections, listener.requests_active];
+        if left == [0; 3] { Ok(()) } else { Err(left) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_http1_client_that_reads_nothing_is_let_go() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log");
+    let (gateway, _upstream, bind) = before_large_answers(&path).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nx-echo-body-bytes: 50000000\r\n\r\n";
+    // It is still there, and may even send more.
+    let mut raw = Raw::connect(bind).await.expect("connected");
+    raw.send(request.repeat(2)).await.expect("sent");
+    nothing_is_left(&gateway).await;
+    assert_eq!(lines(&path, 1).await, ["HTTP/1.1 200 SI stream_idle_timeout"]);
+    // One that reads a little now and then is not.
+    let mut slow = Raw::connect(bind).await.expect("connected");
+    slow.send(request).await.expect("sent");
+    for _ in 0..10 {
+        slow.exactly(3_000_000).await.expect("it goes on");
+        sleep(SHORT / 2).await;
+    }
+}
+
+#[tokio::test]
+async fn an_http2_stream_whose_window_stays_closed_is_reset() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log");
+    let (gateway, _upstream, bind) = before_large_answers(&path).await;
+    // The client takes no more than 2 MiB of a stream that it does not read.
+    let mut connection = Http::two(bind).connect().await.expect("connected");
+    let request = |bytes: &str| {
+        let request = Request::get("/").header("x-echo-body-bytes", bytes).body(String::new());
+        request.expect("valid")
+    };
+    let large = connection.begin(request("50000000")).await.expect("a head");
+    let small = connection.begin(request("3000000")).await.expect("a head");
+    let told = eventually("both are reset, and others served meanwhile", || async {
+        assert_eq!(connection_get(bind).await, 200);
+        let numbers = gateway.proxy.handle().measure().await;
+        (numbers.listeners["ingress_http"].requests_active == 0).then_some(numbers)
+    })
+    .await;
+    assert_eq!(told.clusters["up"].active, 0);
+    assert_eq!(connection.get("/").await.expect("the connection lives").status, 200);
+    for answer in [large, small] {
+        assert!(plenipo_testkit::client::Response::read(answer).await.is_err(), "it was reset");
+    }
+    let lines = lines(&path, 2).await;
+    assert!(lines.iter().any(|line| line == "HTTP/2 200 SI stream_idle_timeout"), "{lines:?}");
+    drop(connection);
+    nothing_is_left(&gateway).await;
+}
+
+async fn connection_get(bind: SocketAddr) -> u16 {
+    Http::one(bind).get("/").await.expect("answered").status.as_u16()
+}
+
+#[tokio::test]
+async fn an_http2_stream_that_is_read_slowly_is_not_reset() {
+    let (_gateway, _upstream, bind) =
+        started(|_, _, route| forward_of(route).targets[0].idle_timeout = Some(SHORT * 5)).await;
+    let mut connection = Http::two(bind).connect().await.expect("connected");
+    // More than one window, and longer than the time without progress.
+    let request = Request::get("/").header("x-echo-body-bytes", "4000000").body(String::new());
+    let mut body = connection.begin(request.expect("valid")).await.expect("a head").into_body();
+    let mut read = 0;
+    while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+        read += frame.expect("not reset").into_data().expect("data").len();
+        sleep(SHORT / 30).await;
+    }
+    assert_eq!(read, 4_000_000);
 }

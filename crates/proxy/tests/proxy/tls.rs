@@ -1,15 +1,15 @@
 //! TLS: chains by name, client certificates, verification of upstreams, failing closed.
 
 use plenipo_model::{
-    Certificate, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, TlsClient, TlsServer, TlsVersion,
-    Verify,
+    Certificate, ClientAuth, ClientCertDetails, ClientCertHeader, ClientRoots, RevocationList, RootStore,
+    Roots, TlsClient, TlsServer, TlsVersion, Verify,
 };
 use plenipo_testkit::client::Target;
-use plenipo_testkit::{Authority, Http, Issued, Upstream, tls};
+use plenipo_testkit::{Authority, Http, Issued, Leaf, Upstream, tls};
 
 use super::*;
 
-fn tls_server(issued: &Issued) -> TlsServer {
+pub(super) fn tls_server(issued: &Issued) -> TlsServer {
     let certificate =
         Certificate::from_pem(issued.cert_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid");
     TlsServer {
@@ -23,7 +23,7 @@ fn tls_server(issued: &Issued) -> TlsServer {
     }
 }
 
-fn chain(name: &str, tls: ChainTls, server: HttpServer) -> Chain {
+pub(super) fn chain(name: &str, tls: ChainTls, server: HttpServer) -> Chain {
     Chain {
         source: source(),
         accepts: Accepts::Tls(vec![HostPattern::parse(name).expect("valid")]),
@@ -39,7 +39,7 @@ fn only(name: &str, routes: Vec<Route>, names: &Arc<[HostPattern]>) -> HttpServe
     server
 }
 
-fn roots(authority: &Authority) -> Arc<RootStore> {
+pub(super) fn roots(authority: &Authority) -> Arc<RootStore> {
     Arc::new(RootStore::from_pem(authority.pem().as_bytes()).expect("valid"))
 }
 
@@ -102,7 +102,7 @@ async fn client_certificates_are_asked_for_and_checked() {
     let (good, revoked, foreign) =
         (clients.client("good"), clients.client("revoked"), authority.client("foreign"));
     let list = RevocationList::from_pem(clients.revocation_list(&[&revoked]).as_bytes()).expect("valid");
-    let rules = || ClientRoots { roots: roots(&clients), revocation: Some(Arc::new(list.clone())) };
+    let rules = || ClientRoots::new(roots(&clients), Some(Arc::new(list.clone())));
     for (auth, without) in [(ClientAuth::Optional(rules()), true), (ClientAuth::Required(rules()), false)] {
         let upstream = Upstream::http("up").start().await;
         let bind = loopback();
@@ -125,6 +125,52 @@ async fn client_certificates_are_asked_for_and_checked() {
         assert!(get(Some(&revoked)).await.is_err());
         assert!(get(Some(&foreign)).await.is_err());
         assert_eq!(get(None).await.is_ok(), without);
+    }
+}
+
+#[tokio::test]
+async fn upstreams_are_told_of_client_certificates_in_five_modes() {
+    const SENT: &str = "x-forwarded-client-cert";
+    let (authority, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let leaf = Leaf::client("good").uri("spiffe://test/client");
+    let good = clients.issue(&leaf);
+    let ours = authority.issue(&Leaf::server(&["a.test"]).uri("spiffe://test/gateway"));
+    let details = ClientCertDetails { subject: true, uri: true, ..Default::default() };
+    // What is sent on with a client certificate, and without one.
+    for (mode, with, without) in [
+        (ClientCertHeader::Sanitize, None, None),
+        (ClientCertHeader::ForwardOnly, Some("Hash=1"), None),
+        (ClientCertHeader::AppendForward(details), Some("Hash=1,By=spiffe://test/gateway;Hash="), None),
+        (ClientCertHeader::SanitizeSet(details), Some("By=spiffe://test/gateway;Hash="), None),
+        (ClientCertHeader::AlwaysForwardOnly, Some("Hash=1"), Some("Hash=1")),
+    ] {
+        let upstream = Upstream::http("up").start().await;
+        let bind = loopback();
+        let client_auth = ClientAuth::Optional(ClientRoots::new(roots(&clients), None));
+        let terminate = TlsServer { client_auth, ..tls_server(&ours) };
+        let mut http = server(vec![route("/", "up")]);
+        http.client_cert = mode.clone();
+        let chains = vec![chain("a.test", ChainTls::Terminate(Arc::new(terminate)), http)];
+        let _gateway =
+            Gateway::start(edge(vec![listener(bind, chains)], vec![cluster("up", upstream.address())])).await;
+        for (certificate, expected) in [(Some(&good), with), (None, without)] {
+            let target = Target::tls(bind, "a.test", tls::client(&authority, certificate, &[]));
+            let request = ::http::Request::get("/").header(SENT, "Hash=1");
+            let echoed = Http::one(target).send(request).await.expect("answered").echoed().expect("echo");
+            let sent = echoed.header(SENT);
+            match expected {
+                None => assert!(sent.is_empty(), "{mode:?}: {sent:?}"),
+                Some("Hash=1") => assert_eq!(sent, ["Hash=1"], "{mode:?}"),
+                Some(begin) => {
+                    let rest = sent[0].strip_prefix(begin).unwrap_or_else(|| panic!("{mode:?}: {sent:?}"));
+                    assert_eq!(
+                        &rest[64..],
+                        ";Subject=\"O=plenipo tests,CN=good\";URI=spiffe://test/client",
+                        "{mode:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Fields;
-use super::typed::{Fault, drop_nulls, typed};
+use super::typed::{Fault, drop_nulls, typed, typed_noting};
 use crate::ambassador::{
-    AmbassadorId, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsConfig, TlsContext, Version,
-    upgrade,
+    AmbassadorId, CircuitBreaker, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsConfig,
+    TlsContext, Version, upgrade,
 };
 use crate::object::View;
 
@@ -47,12 +47,13 @@ pub(super) fn view(
         drop_nulls(&mut spec);
     }
     upgrade(kind, version, &mut spec);
+    let mut nested = Vec::new();
     let mut rest = |at: &str, rest: &BTreeMap<String, Value>| {
         unknown.extend(rest.keys().map(|field| format!("{at}.{field}")));
     };
-    Ok(match kind {
+    let view = match kind {
         "Listener" => {
-            let listener: Box<Listener> = typed(&spec, "spec")?;
+            let listener: Box<Listener> = typed_noting(&spec, "spec", &mut nested)?;
             rest("spec", &listener.rest);
             if let Some(selector) = listener.host_binding.as_ref().and_then(|it| it.selector.as_ref()) {
                 rest("spec.hostBinding.selector", &selector.rest);
@@ -60,17 +61,21 @@ pub(super) fn view(
             View::Listener(listener)
         }
         "Host" => {
-            let host: Box<Host> = typed(&spec, "spec")?;
+            let host: Box<Host> = typed_noting(&spec, "spec", &mut nested)?;
             unknown_of_host(&host, rest);
             View::Host(host)
         }
         "Mapping" => {
-            let mapping: Box<Mapping> = typed(&spec, "spec")?;
+            let mapping: Box<Mapping> = typed_noting(&spec, "spec", &mut nested)?;
             rest("spec", &mapping.rest);
+            if let Some(breakers) = &mapping.circuit_breakers {
+                // What is wrong with them is told when they are made into limits.
+                let _ = typed_noting::<Vec<CircuitBreaker>>(breakers, "spec.circuit_breakers", &mut nested);
+            }
             View::Mapping(mapping)
         }
         "TCPMapping" => {
-            let mapping: Box<TcpMapping> = typed(&spec, "spec")?;
+            let mapping: Box<TcpMapping> = typed_noting(&spec, "spec", &mut nested)?;
             rest("spec", &mapping.rest);
             View::TcpMapping(mapping)
         }
@@ -89,7 +94,9 @@ pub(super) fn view(
         "KubernetesServiceResolver" => View::Resolver(Resolver::KubernetesService(resolver(&spec, rest)?)),
         "KubernetesEndpointResolver" => View::Resolver(Resolver::KubernetesEndpoint(resolver(&spec, rest)?)),
         _ => View::Inactive,
-    })
+    };
+    unknown.append(&mut nested);
+    Ok(view)
 }
 
 fn unknown_of_host(host: &Host, mut rest: impl FnMut(&str, &BTreeMap<String, Value>)) {

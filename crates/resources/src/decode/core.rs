@@ -52,7 +52,8 @@ fn spec(fields: &mut Fields) -> Value {
 fn status_addresses(fields: &Fields) -> Vec<String> {
     let entries = fields.get("status").and_then(|status| status.pointer("/loadBalancer/ingress"));
     let entries = entries.and_then(Value::as_array).into_iter().flatten();
-    let address = |entry: &Value| Some(entry.get("hostname").or_else(|| entry.get("ip"))?.as_str()?.to_owned());
+    let address =
+        |entry: &Value| Some(entry.get("hostname").or_else(|| entry.get("ip"))?.as_str()?.to_owned());
     entries.filter_map(address).collect()
 }
 

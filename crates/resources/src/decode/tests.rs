@@ -67,14 +67,21 @@ fn every_kind_has_its_view() {
         ("v1", "Namespace", "Namespace"),
         ("v1", "Pod", "Foreign"),
         ("discovery.k8s.io/v1", "EndpointSlice", "EndpointSlice"),
-        ("apps/v1", "Deployment", "Foreign"),
-        ("networking.k8s.io/v1", "Ingress", "Foreign"),
+        ("apps/v1", "Deployment", "Written"),
+        ("apps/v1", "StatefulSet", "Foreign"),
+        ("networking.k8s.io/v1", "Ingress", "Ingress"),
+        ("extensions/v1beta1", "Ingress", "Ingress"),
+        ("networking.k8s.io/v1", "IngressClass", "IngressClass"),
+        ("elbv2.k8s.aws/v1beta1", "IngressClassParams", "IngressClassParams"),
+        ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "TargetGroupBinding"),
+        ("install.istio.io/v1alpha1", "IstioOperator", "Written"),
     ];
     for (api_version, kind, view) in kinds {
         let object = sound(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}));
         assert!(format!("{:?}", object.view).starts_with(view), "{api_version} {kind}: {:?}", object.view);
         assert_eq!((&*object.id.kind, &*object.id.name), (kind, "x"));
-        assert_eq!(&*object.id.namespace, if kind == "Namespace" { "" } else { "default" });
+        let cluster_scoped = ["Namespace", "IngressClass", "IngressClassParams"].contains(&kind);
+        assert_eq!(&*object.id.namespace, if cluster_scoped { "" } else { "default" });
         assert_eq!(object.meta.api_version, api_version);
         assert_eq!(object.origin, here());
     }
@@ -107,6 +114,7 @@ fn metadata() {
         [("c", "d"), ("e", "true")].map(|(k, v)| (k.into(), v.into())).into()
     );
     assert_eq!(object.meta.generation, 3);
+    assert_eq!(object.meta.unquoted_annotations, ["e"]);
 }
 
 #[test]
@@ -201,6 +209,30 @@ fn a_mapping() {
     assert_eq!(added["x-a"], AddedHeader::Full { value: "1".into(), append: None });
     assert_eq!(added["x-b"], AddedHeader::Full { value: "2".into(), append: Some(false) });
     assert_eq!(object.unknown_fields, ["spec.surprise"]);
+}
+
+#[test]
+fn unknown_fields_within_fields() {
+    let object = sound(mapping(json!({
+        "hostname": "*", "prefix": "/a/", "service": "a:80",
+        "cors": {"orgins": ["http://a"], "methods": ["GET"]},
+        "retry_policy": {"retry_on": "5xx", "retries": 3},
+        "circuit_breakers": [{"max_requests": 1}, {"max_request": 1}],
+        "load_balancer": {"policy": "ring_hash", "cookie": {"name": "c", "tll": "5s"}},
+        "health_checks": [{"health_check": {"http": {"path": "/", "expected_statuses": [{"min": 1, "mx": 2}]}}}],
+        "add_request_headers": {"x-a": {"value": "1", "apend": true}},
+    })));
+    assert_eq!(
+        object.unknown_fields,
+        [
+            "spec.add_request_headers.x-a.apend",
+            "spec.cors.orgins",
+            "spec.health_checks[0].health_check.http.expected_statuses[0].mx",
+            "spec.load_balancer.cookie.tll",
+            "spec.retry_policy.retries",
+            "spec.circuit_breakers[1].max_request",
+        ]
+    );
 }
 
 #[test]

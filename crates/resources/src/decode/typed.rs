@@ -1,6 +1,7 @@
 //! A JSON value as a type, or in plain words why not.
 
 use serde::Deserialize;
+use serde_ignored::Path;
 use serde_json::Value;
 
 /// What is wrong with a value, before it is known which object it belongs to.
@@ -38,6 +39,34 @@ pub(super) fn typed<'a, T: Deserialize<'a>>(value: &'a Value, at: &str) -> Resul
                 .fix("correct the value; until then the last good version serves, if there was one")
         })
     })
+}
+
+/// As [`typed`], and names the fields within its fields that are not understood.
+pub(super) fn typed_noting<'a, T: Deserialize<'a>>(
+    value: &'a Value,
+    at: &str,
+    unknown: &mut Vec<String>,
+) -> Result<T, Fault> {
+    let mut ignored = Vec::new();
+    match serde_ignored::deserialize(value, |path| ignored.push(place(at, &path))) {
+        Ok(read) => {
+            unknown.append(&mut ignored);
+            Ok(read)
+        }
+        Err(_) => typed(value, at),
+    }
+}
+
+/// `spec.cors.orgins`, `spec.health_checks[0].time`.
+fn place(at: &str, path: &Path<'_>) -> String {
+    match path {
+        Path::Root => at.to_owned(),
+        Path::Seq { parent, index } => format!("{}[{index}]", place(at, parent)),
+        Path::Map { parent, key } => format!("{}.{key}", place(at, parent)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            place(at, parent)
+        }
+    }
 }
 
 /// `invalid type: string "x", expected i64` → `found string "x" where a whole number is expected`.

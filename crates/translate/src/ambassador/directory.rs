@@ -1,18 +1,63 @@
 //! Where the endpoints of a Kubernetes Service are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use plenipo_model::{DnsFamily, Endpoint};
 use plenipo_resources::core::{EndpointSlice, Endpoints, IntOrString, Service, ServicePort, SlicePort};
-use plenipo_resources::{Set, View};
+use plenipo_resources::{Object, Set, View};
 
-/// Services and their endpoints, indexed.
-#[derive(Debug)]
+use crate::changes::Changes;
+
+/// Services and their endpoints.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Directory<'a> {
     set: &'a Set,
-    services: HashMap<(&'a str, &'a str), &'a Service>,
-    slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+    slices: &'a Slices,
+}
+
+/// EndpointSlices by the Service they are of, kept up from one translation to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    of_service: HashMap<String, Vec<Arc<Object>>>,
+}
+
+impl Slices {
+    /// Takes changes over, and says which Services they concern.
+    pub(crate) fn follow(&mut self, changes: &Changes) -> HashSet<String> {
+        for object in &changes.gone {
+            let Some((place, _)) = slice(object) else { continue };
+            if let Some(list) = self.of_service.get_mut(&place) {
+                list.retain(|other| !Arc::ptr_eq(other, object));
+                if list.is_empty() {
+                    self.of_service.remove(&place);
+                }
+            }
+        }
+        for object in &changes.new {
+            let Some((place, _)) = slice(object) else { continue };
+            self.of_service.entry(place).or_default().push(Arc::clone(object));
+        }
+        changes.all().filter_map(|object| concerned(object)).collect()
+    }
+}
+
+fn slice(object: &Object) -> Option<(String, &EndpointSlice)> {
+    match &object.view {
+        View::EndpointSlice(slice) => Some((Directory::place(&object.id.namespace, &slice.service), slice)),
+        _ => None,
+    }
+}
+
+/// The Service that an object says something about.
+fn concerned(object: &Object) -> Option<String> {
+    match &object.view {
+        View::Service(_) | View::Endpoints(_) => {
+            Some(Directory::place(&object.id.namespace, &object.id.name))
+        }
+        _ => slice(object).map(|(place, _)| place),
+    }
 }
 
 /// What is known of a port of a Service.
@@ -27,35 +72,34 @@ pub(crate) enum Lookup {
 }
 
 impl<'a> Directory<'a> {
-    pub(crate) fn new(set: &'a Set) -> Self {
-        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
-        for object in set.of_kind("EndpointSlice") {
-            if let View::EndpointSlice(slice) = &object.view {
-                slices.entry((&*object.id.namespace, slice.service.as_str())).or_default().push(&**slice);
-            }
-        }
-        let services = set.of_kind("Service").iter().filter_map(|object| match &object.view {
-            View::Service(service) => Some(((&*object.id.namespace, &*object.id.name), &**service)),
-            _ => None,
-        });
-        Self { set, services: services.collect(), slices }
+    pub(crate) fn new(set: &'a Set, slices: &'a Slices) -> Self {
+        Self { set, slices }
+    }
+
+    /// How a Service is called in sets of them.
+    pub(crate) fn place(namespace: &str, name: &str) -> String {
+        [namespace, "/", name].concat()
     }
 
     /// The Service of that name.
     pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
-        self.services.get(&(namespace, name)).copied()
+        match &self.set.get("Service", namespace, name)?.view {
+            View::Service(service) => Some(service),
+            _ => None,
+        }
     }
 
-    /// Are there endpoints under that name, in either form?
-    pub(crate) fn has_endpoints(&self, namespace: &str, name: &str) -> bool {
-        self.slices.contains_key(&(namespace, name)) || self.older(namespace, name).is_some()
+    fn slices(&self, namespace: &str, name: &str) -> Option<Vec<&'a EndpointSlice>> {
+        let list = self.slices.of_service.get(&Self::place(namespace, name))?;
+        Some(list.iter().filter_map(|object| slice(object)).map(|(_, slice)| slice).collect())
     }
 
     /// The endpoints behind `port` of a Service, which must be one of its own ports (not a target port).
     /// Slices go before the older Endpoints, which mirror them.
     pub(crate) fn endpoints(&self, namespace: &str, name: &str, port: u16, family: DnsFamily) -> Lookup {
         let service = self.service(namespace, name);
-        if service.is_none() && !self.has_endpoints(namespace, name) {
+        let (slices, older) = (self.slices(namespace, name), self.older(namespace, name));
+        if service.is_none() && slices.is_none() && older.is_none() {
             return Lookup::NoService;
         }
         let declared = service.map(|service| service.ports.iter().find(|entry| is_port(entry, port)));
@@ -63,9 +107,9 @@ impl<'a> Directory<'a> {
             return Lookup::NoPort;
         }
         let wanted = Wanted { port, declared: declared.flatten() };
-        let found = match self.slices.get(&(namespace, name)) {
-            Some(slices) => of_slices(slices, &wanted),
-            None => self.older(namespace, name).map(|older| of_endpoints(older, &wanted)).unwrap_or_default(),
+        let found = match slices {
+            Some(slices) => of_slices(&slices, &wanted),
+            None => older.map(|older| of_endpoints(older, &wanted)).unwrap_or_default(),
         };
         Lookup::Found(arranged(found, family))
     }

@@ -1,61 +1,66 @@
 //! Mappings that take the same requests share them: canaries, shadows and redirects become one route.
 
 mod route;
+mod table;
 mod weights;
 
-use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::hosts::Taken;
-use super::mapping::{Rank, Requests, Rule, Work};
+use super::mapping::{Reading, Requests, Rule, Work};
 use crate::findings::{Findings, Flaw};
 
 pub(crate) use route::{Routes, own_route};
+pub(crate) use table::{Change, Groups, Ranked};
 pub(crate) use weights::shares;
+
+/// A Mapping that can be used, with the Hosts that take it: at least one.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) hosts: Taken,
+}
 
 /// Mappings that take the same requests, on the same Hosts.
 #[derive(Debug)]
-pub(crate) struct Group<'r, 'a> {
+pub(crate) struct Group<'r> {
     /// At least one, in load order; all forward, or there is one and it redirects.
-    pub(crate) members: Vec<&'r Rule<'a>>,
-    pub(crate) shadow: Option<&'r Rule<'a>>,
-    pub(crate) hosts: &'r Taken,
-    pub(crate) rank: &'r Rank<'a>,
+    pub(crate) members: Vec<&'r Arc<Rule>>,
+    pub(crate) shadow: Option<&'r Arc<Rule>>,
 }
 
-/// What makes two Mappings share their requests.
-#[derive(PartialEq, Eq, Hash)]
-struct Identity<'r> {
-    requests: Requests<'r>,
-    /// Hosts that select them by label: Mappings for different ones have nothing to do with each other.
-    hosts: &'r [usize],
-}
+/// What makes two Mappings share their requests: those, and the Hosts that select them by label. (Mappings for different
+/// ones have nothing to do with each other.)
+#[derive(Clone, Debug)]
+struct Identity(Arc<Candidate>);
 
-/// Groups the rules, which come in load order with their Hosts. What cannot be in its group is refused.
-/// The groups come in the order in which they are tried.
-pub(crate) fn group<'r, 'a>(rules: &'r [(Rule<'a>, Taken)], findings: &mut Findings) -> Vec<Group<'r, 'a>> {
-    let mut places: HashMap<Identity<'r>, usize> = HashMap::with_capacity(rules.len());
-    let mut gathered: Vec<(Vec<&'r Rule<'a>>, &'r Taken)> = Vec::with_capacity(rules.len());
-    for (rule, hosts) in rules {
-        let identity = Identity { requests: rule.rank.requests(), hosts: &hosts.by_label };
-        let place = *places.entry(identity).or_insert(gathered.len());
-        match gathered.get_mut(place) {
-            Some((members, _)) => members.push(rule),
-            None => gathered.push((vec![rule], hosts)),
-        }
+impl Identity {
+    fn parts(&self) -> (Requests<'_>, &[usize]) {
+        (self.0.rule.rank.requests(), &self.0.hosts.by_label)
     }
-    let mut groups: Vec<Group<'r, 'a>> =
-        gathered.into_iter().filter_map(|(rules, hosts)| Group::of(&rules, hosts, findings)).collect();
-    // Greater ranks first; of two equal ones the one that was loaded later (the stable sort keeps load order, and then
-    // everything is turned round, as Emissary does).
-    groups.sort_by(|a, b| a.rank.cmp(b.rank));
-    groups.reverse();
-    groups
 }
 
-impl<'r, 'a> Group<'r, 'a> {
-    fn of(rules: &[&'r Rule<'a>], hosts: &'r Taken, findings: &mut Findings) -> Option<Self> {
-        let mut members: Vec<&'r Rule<'a>> = Vec::with_capacity(rules.len());
-        let mut shadow: Option<&'r Rule<'a>> = None;
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl<'r> Group<'r> {
+    /// Of rules in load order. What cannot be in the group is refused; none when nothing is left.
+    fn of(rules: impl Iterator<Item = &'r Arc<Rule>>, findings: &mut Findings) -> Option<Self> {
+        let mut members: Vec<&'r Arc<Rule>> = Vec::new();
+        let mut shadow: Option<&'r Arc<Rule>> = None;
         for rule in rules {
             let conflict = match (&rule.work, members.first(), shadow) {
                 (Work::Shadow(..), _, Some(other)) => Some(second_shadow(other)),
@@ -63,7 +68,7 @@ impl<'r, 'a> Group<'r, 'a> {
                 (_, Some(first), _) => conflict(first, rule),
             };
             match (conflict, &rule.work) {
-                (Some(flaw), _) => findings.fatal(rule.mapping.object, &flaw),
+                (Some(flaw), _) => findings.fatal(&rule.object, &flaw),
                 (None, Work::Shadow(..)) => shadow = Some(rule),
                 (None, _) => members.push(rule),
             }
@@ -71,22 +76,21 @@ impl<'r, 'a> Group<'r, 'a> {
         if let (true, Some(shadow)) = (members.is_empty(), shadow) {
             let message = "there is no Mapping for the same requests that this one could shadow";
             let flaw = Flaw::new("shadow-alone", "spec.shadow", message, "create it, or remove 'shadow'");
-            findings.fatal(shadow.mapping.object, &flaw);
+            findings.fatal(&shadow.object, &flaw);
         }
-        let rank = members.iter().map(|rule| &rule.rank).max()?;
-        Some(Self { members, shadow, hosts, rank })
+        (!members.is_empty()).then_some(Self { members, shadow })
     }
 }
 
-fn second_shadow(first: &Rule<'_>) -> Flaw {
-    let message = format!("{} shadows these requests already", first.mapping.object.id);
+fn second_shadow(first: &Rule) -> Flaw {
+    let message = format!("{} shadows these requests already", first.object.id);
     Flaw::new("second-shadow", "spec.shadow", message, "keep one of the two")
 }
 
 /// Why `rule` cannot take the same requests as `first`.
-fn conflict(first: &Rule<'_>, rule: &Rule<'_>) -> Option<Flaw> {
-    let name = &first.mapping.object.id;
-    let redirects = |rule: &Rule<'_>| matches!(rule.work, Work::Redirect(_));
+fn conflict(first: &Rule, rule: &Rule) -> Option<Flaw> {
+    let name = &first.object.id;
+    let redirects = |rule: &Rule| matches!(rule.work, Work::Redirect(_));
     match (redirects(first), redirects(rule)) {
         (true, true) => {
             let message = format!("{name} redirects these requests already");
@@ -103,7 +107,7 @@ fn conflict(first: &Rule<'_>, rule: &Rule<'_>) -> Option<Flaw> {
         }
         (false, false) => {}
     }
-    let (ours, theirs) = (first.mapping.spec, rule.mapping.spec);
+    let (ours, theirs) = (first.spec(), rule.spec());
     let flag = |value: Option<bool>| value.unwrap_or(false);
     // A member may leave out what the first one says, and has it then; it may not say something else.
     let differs = [

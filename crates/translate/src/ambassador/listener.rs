@@ -1,5 +1,6 @@
 //! Listeners: where connections arrive, and what is made of them there.
 
+mod balancer;
 mod chains;
 mod stack;
 
@@ -18,6 +19,7 @@ use super::tcp::TcpGroup;
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
 
+use balancer::ToldBy;
 pub(crate) use chains::{Serving, listener};
 pub(crate) use stack::Stack;
 
@@ -35,6 +37,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) stats_prefix: String,
     pub(crate) l7_depth: Option<u32>,
     pub(crate) max_streams: Option<u32>,
+    /// Who tells of client certificates; none: clients show them to us.
+    pub(crate) told_by: Option<ToldBy>,
     binding: Binding<'a>,
 }
 
@@ -133,6 +137,7 @@ fn read_one<'a>(
             object,
             findings,
         ),
+        told_by: ToldBy::read(object)?,
         binding: binding(listener, findings)?,
     })
 }
@@ -260,6 +265,7 @@ fn for_tcp<'a>(group: &TcpGroup<'a>) -> Terms<'a> {
         stats_prefix: stack.stats_prefix(group.bind.port()),
         l7_depth: None,
         max_streams: None,
+        told_by: None,
         binding: Binding { namespace: None, labels: None },
     }
 }

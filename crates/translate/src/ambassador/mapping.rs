@@ -4,31 +4,45 @@ mod matching;
 mod order;
 mod policies;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use plenipo_model::{PathRewrite, Redirect, RedirectPath, Source, Target};
 use plenipo_resources::ambassador::Mapping;
+use plenipo_resources::{Object, View};
 
-use super::ours::{Of, source_of};
+use super::ours::{LoadOrder, Of, is_taken, source_of};
 use super::policy::{Millis, millis};
-use super::tls::Secrets;
-use super::upstream::{Upstream, Upstreams, Wanted, World};
-use crate::findings::{Findings, Flaw};
+use super::tls::{SecretName, Secrets};
+use super::upstream::{Plan, Upstreams, Wanted, World};
+use crate::findings::{Finding, Findings, Flaw};
 use crate::options::Options;
 
 pub(crate) use matching::{HostRule, Matching, Patterns, unless_implied};
 pub(crate) use order::{Rank, Requests};
 pub(crate) use policies::Policies;
 
+/// What reading one Mapping came to, which holds while its object, and what it says it depends on, stay what they are.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) object: Arc<Object>,
+    pub(crate) order: LoadOrder,
+    pub(crate) found: Vec<Finding>,
+    /// None when it is not for us, or refused.
+    pub(crate) rule: Option<Arc<Rule>>,
+    /// Secrets that were looked at, whether they are there or not.
+    pub(crate) secrets: Vec<SecretName>,
+    /// Expressions that it uses.
+    pub(crate) patterns: Vec<String>,
+}
+
 /// A Mapping that can be used.
 #[derive(Debug)]
-pub(crate) struct Rule<'a> {
-    pub(crate) mapping: Of<'a, Mapping>,
+pub(crate) struct Rule {
+    pub(crate) object: Arc<Object>,
     pub(crate) source: Source,
     pub(crate) matching: Matching,
-    pub(crate) rank: Rank<'a>,
-    pub(crate) policies: Rc<Policies>,
+    pub(crate) rank: Rank,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) work: Work,
 }
 
@@ -36,11 +50,40 @@ pub(crate) struct Rule<'a> {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Sends them upstream.
-    Forward(Box<Target>, Upstream),
-    /// Sends a copy of them upstream: to this cluster, that many percent.
-    Shadow(Arc<str>, u32),
+    Forward(Box<Target>, Arc<Plan>),
+    /// Sends a copy of them upstream, that many percent.
+    Shadow(Arc<Plan>, u32),
     /// Sends the client elsewhere.
     Redirect(Box<Redirect>),
+}
+
+impl Rule {
+    /// As it was written.
+    pub(crate) fn spec(&self) -> &Mapping {
+        spec(&self.object).expect("a rule is made of a Mapping")
+    }
+
+    /// The cluster it wants, if any.
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        match &self.work {
+            Work::Forward(_, plan) | Work::Shadow(plan, _) => Some(plan),
+            Work::Redirect(_) => None,
+        }
+    }
+}
+
+impl Reading {
+    /// The cluster it wants, if any.
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.rule.as_ref().and_then(|rule| rule.plan())
+    }
+}
+
+fn spec(object: &Object) -> Option<&Mapping> {
+    match &object.view {
+        View::Mapping(spec) => Some(spec),
+        _ => None,
+    }
 }
 
 /// Everything that reading a Mapping needs.
@@ -48,46 +91,59 @@ pub(crate) enum Work {
 pub(crate) struct Reader<'r, 'a> {
     pub(crate) world: World<'r, 'a>,
     pub(crate) options: &'a Options,
-    pub(crate) upstreams: &'r mut Upstreams<'a>,
+    pub(crate) upstreams: &'r Upstreams<'a>,
     pub(crate) secrets: &'r mut Secrets<'a>,
     pub(crate) patterns: &'r mut Patterns,
-    pub(crate) findings: &'r mut Findings,
     /// The policies of Mappings that say nothing about any.
-    pub(crate) plain: Rc<Policies>,
+    pub(crate) plain: Arc<Policies>,
+    /// Of the Mapping being read.
+    pub(crate) findings: Findings,
 }
 
-impl<'a> Reader<'_, 'a> {
-    /// The Mapping as a rule; none when it was refused.
-    pub(crate) fn read(&mut self, mapping: Of<'a, Mapping>) -> Option<Rule<'a>> {
-        match self.rule(mapping) {
-            Ok(rule) => Some(rule),
-            Err(flaw) => {
-                self.findings.fatal(mapping.object, &flaw);
-                None
-            }
-        }
+impl Reader<'_, '_> {
+    /// Reads a Mapping; none when it is an object of another kind.
+    pub(crate) fn read(&mut self, object: &Arc<Object>) -> Option<Reading> {
+        let spec = spec(object)?;
+        self.secrets.forget_asked();
+        let rule = if is_taken(object, &spec.ambassador_id, self.options, &mut self.findings) {
+            self.rule(object, Of { object, spec })
+                .inspect_err(|flaw| self.findings.fatal(object, flaw))
+                .ok()
+                .map(Arc::new)
+        } else {
+            None
+        };
+        Some(Reading {
+            object: Arc::clone(object),
+            order: LoadOrder::of(&object.id),
+            found: std::mem::take(&mut self.findings).into_found(),
+            rule,
+            secrets: self.secrets.forget_asked(),
+            patterns: self.patterns.take_asked(),
+        })
     }
 
-    fn rule(&mut self, mapping: Of<'a, Mapping>) -> Result<Rule<'a>, Flaw> {
-        let source = source_of(mapping.object);
-        let matching = Matching::read(mapping, self.patterns, self.findings)?;
+    fn rule(&mut self, object: &Arc<Object>, mapping: Of<'_, Mapping>) -> Result<Rule, Flaw> {
+        let source = source_of(object);
+        let matching = Matching::read(mapping, self.patterns, &mut self.findings)?;
         let rank = Rank::of(mapping.spec, &matching);
         let policies = if Policies::is_plain(mapping.spec) {
-            Rc::clone(&self.plain)
+            Arc::clone(&self.plain)
         } else {
             let settings = self.world.settings;
-            Rc::new(Policies::read(mapping, &source, settings, self.options, self.patterns, self.findings)?)
+            let findings = &mut self.findings;
+            Arc::new(Policies::read(mapping, &source, settings, self.options, self.patterns, findings)?)
         };
         let work = self.work(mapping, &source, &policies)?;
-        Ok(Rule { mapping, source, matching, rank, policies, work })
+        Ok(Rule { object: Arc::clone(object), source, matching, rank, policies, work })
     }
 
-    fn work(&mut self, mapping: Of<'a, Mapping>, source: &Source, policies: &Policies) -> Result<Work, Flaw> {
+    fn work(&mut self, mapping: Of<'_, Mapping>, source: &Source, policies: &Policies) -> Result<Work, Flaw> {
         let spec = mapping.spec;
         let shadow = spec.shadow == Some(true);
         if spec.host_redirect == Some(true) {
             if !shadow {
-                return Ok(Work::Redirect(Box::new(redirect(mapping, self.patterns, self.findings)?)));
+                return Ok(Work::Redirect(Box::new(redirect(mapping, self.patterns, &mut self.findings)?)));
             }
             let message = "a Mapping cannot redirect and shadow, it shadows".to_owned();
             self.findings.error(
@@ -98,25 +154,25 @@ impl<'a> Reader<'_, 'a> {
                 "keep one of the two",
             );
         }
-        let upstream = self.upstream(mapping, policies)?;
+        let plan = self.plan(mapping, policies)?;
         if shadow {
             let percent =
                 spec.weight.map_or(100, |weight| u32::try_from(weight.clamp(0, 100)).unwrap_or(100));
-            return Ok(Work::Shadow(upstream.cluster, percent));
+            return Ok(Work::Shadow(plan, percent));
         }
         let target = Target {
             source: source.clone(),
             weight: 100,
-            cluster: Arc::clone(&upstream.cluster),
+            cluster: Arc::clone(plan.name()),
             rewrite: rewrite(spec.rewrite.as_deref()),
-            host: host_rewrite(mapping, &upstream, self.findings),
+            host: host_rewrite(mapping, &plan, &mut self.findings),
             timeout: self.timeout(mapping),
             idle_timeout: self.idle_timeout(mapping),
         };
-        Ok(Work::Forward(Box::new(target), upstream))
+        Ok(Work::Forward(Box::new(target), plan))
     }
 
-    fn upstream(&mut self, mapping: Of<'a, Mapping>, policies: &Policies) -> Result<Upstream, Flaw> {
+    fn plan(&mut self, mapping: Of<'_, Mapping>, policies: &Policies) -> Result<Arc<Plan>, Flaw> {
         let spec = mapping.spec;
         let settings = self.world.settings;
         let wanted = Wanted {
@@ -139,23 +195,23 @@ impl<'a> Reader<'_, 'a> {
             stats_name: spec.stats_name.as_deref(),
             send_proxy: None,
         };
-        self.upstreams.cluster(&wanted, &self.world, self.secrets, self.findings)
+        self.upstreams.plan(&wanted, &self.world, self.secrets, &mut self.findings).map(Arc::new)
     }
 
-    fn timeout(&mut self, mapping: Of<'a, Mapping>) -> Option<std::time::Duration> {
+    fn timeout(&mut self, mapping: Of<'_, Mapping>) -> Option<std::time::Duration> {
         let otherwise = self.world.settings.request_timeout;
         self.time(mapping, mapping.spec.timeout_ms, "spec.timeout_ms", otherwise)
     }
 
     /// Without one, Envoy's 5 minutes for a stream hold.
-    fn idle_timeout(&mut self, mapping: Of<'a, Mapping>) -> Option<std::time::Duration> {
+    fn idle_timeout(&mut self, mapping: Of<'_, Mapping>) -> Option<std::time::Duration> {
         let otherwise = Some(std::time::Duration::from_secs(300));
         self.time(mapping, mapping.spec.idle_timeout_ms, "spec.idle_timeout_ms", otherwise)
     }
 
     fn time(
         &mut self,
-        mapping: Of<'a, Mapping>,
+        mapping: Of<'_, Mapping>,
         value: Option<i64>,
         field: &str,
         otherwise: Option<std::time::Duration>,
@@ -183,7 +239,7 @@ fn rewrite(written: Option<&str>) -> PathRewrite {
 
 fn host_rewrite(
     mapping: Of<'_, Mapping>,
-    upstream: &Upstream,
+    plan: &Plan,
     findings: &mut Findings,
 ) -> plenipo_model::HostRewrite {
     use plenipo_model::HostRewrite;
@@ -197,7 +253,7 @@ fn host_rewrite(
         }
         return HostRewrite::To(host.to_owned());
     }
-    match (auto, upstream.dns_name()) {
+    match (auto, plan.dns_name()) {
         (false, _) => HostRewrite::Keep,
         // The name is known here, also where the address is taken from endpoints or from --resolve.
         (true, Some(name)) => HostRewrite::To(name.to_owned()),
@@ -247,6 +303,7 @@ fn redirect(
         path: redirect_path(mapping, patterns, findings)?,
         status: status(mapping, findings),
         strip_query: false,
+        location: None,
     })
 }
 

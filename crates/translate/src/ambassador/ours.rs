@@ -1,10 +1,12 @@
 //! Which objects are for this gateway, in the order in which they are loaded.
 
+use std::sync::Arc;
+
 use plenipo_model::Source;
 use plenipo_resources::ambassador::{
-    AmbassadorId, AuthService, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsContext,
+    AmbassadorId, AuthService, Host, Listener, Module, Resolver, TcpMapping, TlsContext,
 };
-use plenipo_resources::{Object, Set, View};
+use plenipo_resources::{Object, ObjectId, View};
 
 use crate::findings::Findings;
 use crate::options::Options;
@@ -24,13 +26,23 @@ impl<T> Clone for Of<'_, T> {
 
 impl<T> Copy for Of<'_, T> {}
 
-/// Our objects by kind. Each list is in load order: by `name.namespace`, which is what "first wins" means everywhere
-/// (Emissary sorts its resources by that key, not by age).
+/// The place of an object in the order in which objects of its kind are loaded: by `name.namespace`, which is what "first
+/// wins" means everywhere (Emissary sorts its resources by that key, not by age). Of two equal texts the one whose namespace
+/// comes first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct LoadOrder(String, Arc<str>);
+
+impl LoadOrder {
+    pub(crate) fn of(id: &ObjectId) -> Self {
+        Self([&*id.name, ".", &*id.namespace].concat(), Arc::clone(&id.namespace))
+    }
+}
+
+/// Our objects by kind, but for Mappings, which are read one by one. Each list is in load order.
 #[derive(Debug, Default)]
 pub(crate) struct Ours<'a> {
     pub(crate) listeners: Vec<Of<'a, Listener>>,
     pub(crate) hosts: Vec<Of<'a, Host>>,
-    pub(crate) mappings: Vec<Of<'a, Mapping>>,
     pub(crate) tcp_mappings: Vec<Of<'a, TcpMapping>>,
     pub(crate) contexts: Vec<Of<'a, TlsContext>>,
     pub(crate) modules: Vec<Of<'a, Module>>,
@@ -40,14 +52,13 @@ pub(crate) struct Ours<'a> {
 
 impl<'a> Ours<'a> {
     /// Picks our objects and says of every other of a kind we read that it is left aside.
-    pub(crate) fn select(set: &'a Set, options: &Options, findings: &mut Findings) -> Self {
+    pub(crate) fn select(frame: &'a [Arc<Object>], options: &Options, findings: &mut Findings) -> Self {
         let mut ours = Self::default();
-        for object in set.objects() {
+        for object in frame {
             ours.take(object, options, findings);
         }
         by_load_order(&mut ours.listeners);
         by_load_order(&mut ours.hosts);
-        by_load_order(&mut ours.mappings);
         by_load_order(&mut ours.tcp_mappings);
         by_load_order(&mut ours.contexts);
         by_load_order(&mut ours.modules);
@@ -62,7 +73,6 @@ impl<'a> Ours<'a> {
                 (&spec.ambassador_id, &mut |ours| ours.listeners.push(Of { object, spec }))
             }
             View::Host(spec) => (&spec.ambassador_id, &mut |ours| ours.hosts.push(Of { object, spec })),
-            View::Mapping(spec) => (&spec.ambassador_id, &mut |ours| ours.mappings.push(Of { object, spec })),
             View::TcpMapping(spec) => {
                 (&spec.ambassador_id, &mut |ours| ours.tcp_mappings.push(Of { object, spec }))
             }
@@ -78,7 +88,8 @@ impl<'a> Ours<'a> {
                 (ids, &mut |ours| ours.resolvers.push(Of { object, spec }))
             }
             View::Inactive => return inactive(object, findings),
-            View::Service(_)
+            View::Mapping(_)
+            | View::Service(_)
             | View::EndpointSlice(_)
             | View::Endpoints(_)
             | View::Secret(_)
@@ -90,17 +101,29 @@ impl<'a> Ours<'a> {
             | View::Written(_)
             | View::Foreign => return,
         };
-        let elsewhere = options.single_namespace && *object.id.namespace != *options.namespace;
-        if elsewhere || !is_ours(ids, &options.ambassador_id) {
-            findings.ignore(object);
-            return;
+        if is_taken(object, ids, options, findings) {
+            list(self);
         }
-        findings.accept(object);
-        for field in &object.unknown_fields {
-            unknown_field(object, field, findings);
-        }
-        list(self);
     }
+}
+
+/// Is this object for us? What is not for us is left aside, and of what is ours the fields that nobody reads are named.
+pub(crate) fn is_taken(
+    object: &Object,
+    ids: &AmbassadorId,
+    options: &Options,
+    findings: &mut Findings,
+) -> bool {
+    let elsewhere = options.single_namespace && *object.id.namespace != *options.namespace;
+    if elsewhere || !is_ours(ids, &options.ambassador_id) {
+        findings.ignore(object);
+        return false;
+    }
+    findings.accept(object);
+    for field in &object.unknown_fields {
+        unknown_field(object, field, findings);
+    }
+    true
 }
 
 fn is_ours(ids: &AmbassadorId, ours: &str) -> bool {
@@ -149,5 +172,5 @@ pub(crate) fn source_of(object: &Object) -> Source {
 }
 
 fn by_load_order<T>(list: &mut [Of<'_, T>]) {
-    list.sort_by_cached_key(|one| [&*one.object.id.name, ".", &*one.object.id.namespace].concat());
+    list.sort_by_cached_key(|one| LoadOrder::of(&one.object.id));
 }

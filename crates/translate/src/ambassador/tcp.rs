@@ -5,17 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plenipo_model::{Accepts, Chain, ChainTls, HostPattern, SendProxyProtocol, Serve, TcpRoute, TcpTarget};
+use plenipo_model::{
+    Accepts, Chain, ChainTls, Cluster, HostPattern, ProxyTlvs, SendProxyProtocol, Serve, TcpRoute, TcpTarget,
+};
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::TcpMapping;
 use serde_json::Value;
 
+use super::directory::Directory;
 use super::group::shares;
 use super::hosts::{HostEntry, HostTls, certificate_for};
 use super::ours::{Of, Ours, source_of};
 use super::policy;
 use super::tls::Secrets;
-use super::upstream::{Upstreams, Wanted, World};
+use super::upstream::{Clusters, Upstreams, Wanted, World};
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
 
@@ -54,7 +57,11 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) world: World<'r, 'a>,
     pub(crate) options: &'a Options,
     pub(crate) hosts: &'r [HostEntry<'a>],
-    pub(crate) upstreams: &'r mut Upstreams<'a>,
+    pub(crate) upstreams: &'r Upstreams<'a>,
+    pub(crate) clusters: &'r Clusters,
+    /// Clusters that no Mapping wants.
+    pub(crate) own: BTreeMap<Arc<str>, Arc<Cluster>>,
+    pub(crate) directory: Directory<'r>,
     pub(crate) secrets: &'r mut Secrets<'a>,
     pub(crate) findings: &'r mut Findings,
 }
@@ -131,7 +138,7 @@ impl<'a> Reader<'_, 'a> {
         let send_proxy = match spec.proxy_protocol.as_deref().filter(|text| !text.is_empty()) {
             None => None,
             Some("v1") => Some(SendProxyProtocol::V1),
-            Some("v2") => Some(SendProxyProtocol::V2),
+            Some("v2") => Some(SendProxyProtocol::V2(ProxyTlvs::default())),
             Some(other) => {
                 let message = format!("'{other}' is not a version of the PROXY protocol");
                 return Err(Flaw::new(
@@ -162,7 +169,12 @@ impl<'a> Reader<'_, 'a> {
             stats_name: spec.stats_name.as_deref(),
             send_proxy,
         };
-        let upstream = self.upstreams.cluster(&wanted, &self.world, self.secrets, self.findings)?;
+        let plan = self.upstreams.plan(&wanted, &self.world, self.secrets, self.findings)?;
+        let name = Arc::clone(plan.name());
+        if self.clusters.cluster(&name).is_none() && !self.own.contains_key(&name) {
+            let cluster = plan.cluster(mapping.object, &self.directory, self.options, self.findings);
+            self.own.insert(Arc::clone(&name), Arc::new(cluster));
+        }
         let wrapped = spec.tls.as_deref().is_some_and(|name| !name.is_empty())
             || wanted.service.trim().to_ascii_lowercase().starts_with("https://");
         if spec.tls_passthrough == Some(true) && wrapped {
@@ -170,7 +182,7 @@ impl<'a> Reader<'_, 'a> {
             let fix = "remove https:// and tls, or tls_passthrough";
             return Err(Flaw::new("passthrough-and-origination", "spec.tls_passthrough", message, fix));
         }
-        Ok(upstream.cluster)
+        Ok(name)
     }
 
     fn group(&mut self, bind: SocketAddr, host: Option<HostPattern>, members: &[Member<'a>]) -> TcpGroup<'a> {
@@ -203,11 +215,9 @@ impl<'a> Reader<'_, 'a> {
             None => bind.to_string(),
         };
         let route = TcpRoute {
-            name,
-            source: source_of(object),
-            targets,
             idle_timeout: first.idle_timeout,
             access_log: self.world.settings.server.access_log.clone(),
+            ..TcpRoute::new(&name, source_of(object), targets)
         };
         TcpGroup { object, bind, host, tls, route: Arc::new(route) }
     }

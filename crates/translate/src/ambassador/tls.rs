@@ -7,7 +7,6 @@ mod secrets;
 mod server;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use plenipo_model::TlsVersion;
 use plenipo_resources::Object;
@@ -18,7 +17,7 @@ use crate::findings::{Findings, Flaw};
 
 pub(crate) use client::{origination, unverified};
 pub(crate) use legacy::LegacyTls;
-pub(crate) use secrets::{SecretName, Secrets};
+pub(crate) use secrets::{KeyMaterial, SecretName, Secrets};
 pub(crate) use server::{Terms, terminate};
 
 /// TLSContexts by name. A reference to one is by name alone, whatever the namespace; the one of the referrer's own
@@ -134,15 +133,5 @@ pub(crate) fn unsupported(tls: &TlsConfig, field: &str, object: &Object, finding
         let message =
             "the key exchange groups cannot be chosen: X25519, P-256 and P-384 are offered".to_owned();
         findings.warn(object, "not-supported", &format!("{field}.ecdh_curves"), message, "remove it");
-    }
-}
-
-/// Remembers the outcome of something that is looked up again and again.
-pub(crate) type Memo<K, V> = BTreeMap<K, V>;
-
-pub(crate) fn remembered<K: Ord, V: Clone>(memo: &mut Memo<K, V>, key: K, make: impl FnOnce() -> V) -> V {
-    match memo.entry(key) {
-        Entry::Occupied(known) => known.get().clone(),
-        Entry::Vacant(new) => new.insert(make()).clone(),
     }
 }

@@ -1,20 +1,19 @@
 //! Clusters: where Mappings and TCPMappings send what they take.
 
+mod clusters;
 mod name;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoints, HealthCheck, Limits, SendProxyProtocol, Source,
+    Balance, Cluster, DnsFamily, DnsKind, Endpoints, HealthCheck, Limits, SendProxyProtocol, Source,
     TcpKeepalive, TlsClient, UpstreamProtocol,
 };
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::Resolver;
 
-use super::directory::{Directory, Lookup};
 use super::module::Settings;
 use super::ours::{Of, Ours};
 use super::policy::{Millis, millis};
@@ -22,6 +21,8 @@ use super::service::{self, ServiceAddress};
 use super::tls::{self, Contexts, Secrets};
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
+
+pub(crate) use clusters::Clusters;
 
 /// What a Mapping or TCPMapping says about its upstream.
 #[derive(Debug)]
@@ -48,30 +49,37 @@ pub(crate) struct Wanted<'a> {
     pub(crate) send_proxy: Option<SendProxyProtocol>,
 }
 
-/// A cluster, and what of it matters to the route that uses it.
-#[derive(Clone, Debug)]
-pub(crate) struct Upstream {
-    pub(crate) cluster: Arc<str>,
+/// A cluster as somebody wants it: everything about it but its endpoints, and how those are found. It depends on nothing
+/// that is about endpoints, which come and go without anybody else noticing.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Plan {
     pub(crate) address: ServiceAddress,
     pub(crate) port: u16,
-    /// Found by its name, not by its endpoints.
-    by_name: bool,
+    finds: Finds,
+    family: DnsFamily,
+    dns: DnsKind,
+    respect_dns_ttl: bool,
+    /// Without endpoints yet, and with a source that names only the service.
+    cluster: Cluster,
 }
 
-impl Upstream {
+impl Plan {
+    /// The name of the cluster.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.cluster.name
+    }
+
     /// The name that `auto_host_rewrite` means; none where endpoints are used, which have none.
     pub(crate) fn dns_name(&self) -> Option<&str> {
-        (self.by_name && self.address.ip.is_none()).then_some(&*self.address.host)
+        (self.finds == Finds::ByName && self.address.ip.is_none()).then_some(&*self.address.host)
     }
 }
 
-/// All clusters, and what is needed to make one.
+/// What is needed to plan a cluster.
 #[derive(Debug)]
 pub(crate) struct Upstreams<'a> {
-    directory: Directory<'a>,
     options: &'a Options,
     resolvers: HashMap<&'a str, Finds>,
-    built: HashMap<Arc<str>, Arc<Cluster>>,
 }
 
 /// How a resolver finds endpoints.
@@ -83,7 +91,7 @@ enum Finds {
 }
 
 impl<'a> Upstreams<'a> {
-    pub(crate) fn new(ours: &Ours<'a>, directory: Directory<'a>, options: &'a Options) -> Self {
+    pub(crate) fn new(ours: &Ours<'a>, options: &'a Options) -> Self {
         let mut resolvers = HashMap::from([
             ("kubernetes-service", Finds::ByName),
             ("kubernetes-endpoint", Finds::ByEndpoints),
@@ -99,29 +107,20 @@ impl<'a> Upstreams<'a> {
             };
             resolvers.insert(&resolver.object.id.name, finds);
         }
-        Self { directory, options, resolvers, built: HashMap::new() }
+        Self { options, resolvers }
     }
 
-    pub(crate) fn into_clusters(self) -> BTreeMap<Arc<str>, Arc<Cluster>> {
-        self.built.into_iter().collect()
-    }
-
-    /// Forgets the clusters but those whose names have these addresses.
-    pub(crate) fn retain(&mut self, used: &HashSet<usize>) {
-        self.built.retain(|name, _| used.contains(&Arc::as_ptr(name).addr()));
-    }
-
-    /// The cluster for what is wanted; the same one for everybody who wants the same.
+    /// The cluster for what is wanted; an equal one for everybody who wants the same.
     ///
     /// # Errors
     /// When it cannot be reached as asked.
-    pub(crate) fn cluster(
-        &mut self,
+    pub(crate) fn plan(
+        &self,
         wanted: &Wanted<'_>,
         world: &World<'_, 'a>,
         secrets: &mut Secrets<'a>,
         findings: &mut Findings,
-    ) -> Result<Upstream, Flaw> {
+    ) -> Result<Plan, Flaw> {
         let mut flaws = Vec::new();
         let mut address = service::parse(wanted.service, "spec.service", &mut flaws)?;
         for flaw in &flaws {
@@ -146,19 +145,11 @@ impl<'a> Upstreams<'a> {
         let balance = balance.unwrap_or(Balance::RoundRobin);
         let tls = origination(wanted, &address, world, secrets, findings)?;
         let name = name::of(wanted, &address, port, encrypted, finds == Finds::ByEndpoints, &times, balance);
-        let by_name = finds == Finds::ByName;
-        if let Some((known, _)) = self.built.get_key_value(name.as_str()) {
-            return Ok(Upstream { cluster: Arc::clone(known), address, port, by_name });
-        }
-        let endpoints = self.endpoints(wanted, &address, port, finds, findings);
         let cluster = Cluster {
-            name: name.as_str().into(),
-            source: self.source(&address),
-            endpoints,
             balance,
             protocol: if wanted.http2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
             tls,
-            send_proxy: wanted.send_proxy,
+            send_proxy: wanted.send_proxy.clone(),
             connect_timeout: times.connect,
             idle_timeout: Some(times.idle),
             max_connection_lifetime: times.lifetime,
@@ -166,20 +157,18 @@ impl<'a> Upstreams<'a> {
             limits: wanted.limits.unwrap_or_default(),
             health_checks: wanted.health_checks.clone(),
             stats_name: name::of_stats(wanted, &address, world.settings).into(),
+            ..Cluster::new(&name, Source::new(["service ", &address.host].concat()), Endpoints::addresses([]))
         };
-        let name = Arc::clone(&cluster.name);
-        self.built.insert(Arc::clone(&name), Arc::new(cluster));
-        Ok(Upstream { cluster: name, address, port, by_name })
-    }
-
-    /// A cluster outlives the Mappings that share it, so it is named after the Service, not after one of them.
-    fn source(&self, address: &ServiceAddress) -> Source {
-        match address.in_kubernetes(&self.options.namespace) {
-            Some((name, namespace)) if self.directory.service(namespace, name).is_some() => {
-                Source::new(format!("Service {namespace}/{name}"))
-            }
-            _ => Source::new(format!("service {}", address.host)),
-        }
+        let logical = wanted.dns_type.is_some_and(|kind| kind.eq_ignore_ascii_case("logical_dns"));
+        Ok(Plan {
+            address,
+            port,
+            finds,
+            family: wanted.family,
+            dns: if logical { DnsKind::Logical } else { DnsKind::Strict },
+            respect_dns_ttl: wanted.respect_dns_ttl,
+            cluster,
+        })
     }
 
     fn resolver(&self, wanted: &Wanted<'_>, settings: &Settings<'_>) -> Result<Finds, Flaw> {
@@ -195,102 +184,6 @@ impl<'a> Upstreams<'a> {
                 format!("there is no resolver named '{name}'"),
                 "use kubernetes-service or kubernetes-endpoint, or create the resolver",
             ),
-        }
-    }
-
-    fn endpoints(
-        &self,
-        wanted: &Wanted<'_>,
-        address: &ServiceAddress,
-        port: u16,
-        finds: Finds,
-        findings: &mut Findings,
-    ) -> Endpoints {
-        if let Some(ip) = address.ip {
-            return Endpoints::addresses([SocketAddr::new(ip, port)]);
-        }
-        let place = address.in_kubernetes(&self.options.namespace);
-        let lookup = || {
-            let (name, namespace) = place?;
-            Some(self.directory.endpoints(namespace, name, port, wanted.family))
-        };
-        let by_endpoints = self.options.force_directory_endpoints || finds == Finds::ByEndpoints;
-        let found = if by_endpoints { lookup() } else { None };
-        if let (true, Some(Lookup::Found(endpoints))) = (self.options.force_directory_endpoints, &found)
-            && !endpoints.is_empty()
-        {
-            return Endpoints::Static(endpoints.as_slice().into());
-        }
-        if let Some(resolved) = self.resolved(address, place, port) {
-            return Endpoints::addresses([resolved]);
-        }
-        if finds == Finds::ByName {
-            return Endpoints::Dns(self.dns(wanted, address, place, port));
-        }
-        match found {
-            Some(Lookup::Found(endpoints)) => Endpoints::Static(endpoints.into()),
-            Some(Lookup::NoPort) => {
-                let message = format!("the Service has no port {port}, requests are answered 503");
-                findings.error(
-                    wanted.object,
-                    "unknown-service-port",
-                    "spec.service",
-                    message,
-                    "name one of its ports",
-                );
-                Endpoints::addresses([])
-            }
-            Some(Lookup::NoService) | None => {
-                let message = format!("there is no Service '{}', requests are answered 503", address.host);
-                findings.warn(
-                    wanted.object,
-                    "unknown-service",
-                    "spec.service",
-                    message,
-                    "create the Service",
-                );
-                Endpoints::addresses([])
-            }
-        }
-    }
-
-    fn resolved(
-        &self,
-        address: &ServiceAddress,
-        place: Option<(&str, &str)>,
-        port: u16,
-    ) -> Option<SocketAddr> {
-        let table = &self.options.resolve;
-        if table.is_empty() {
-            return None;
-        }
-        let exact = table.get(&(address.host.clone(), port));
-        exact
-            .or_else(|| table.get(&(place.map(|(name, namespace)| format!("{name}.{namespace}"))?, port)))
-            .copied()
-    }
-
-    fn dns(
-        &self,
-        wanted: &Wanted<'_>,
-        address: &ServiceAddress,
-        place: Option<(&str, &str)>,
-        port: u16,
-    ) -> Dns {
-        // Where no cluster's DNS answers, a Service of type ExternalName is followed here.
-        let service = place.and_then(|(name, namespace)| self.directory.service(namespace, name));
-        let external =
-            service.and_then(|service| service.external_name.clone()).filter(|name| !name.is_empty());
-        let name = external
-            .filter(|_| self.options.force_directory_endpoints)
-            .unwrap_or_else(|| address.host.clone());
-        let logical = wanted.dns_type.is_some_and(|kind| kind.eq_ignore_ascii_case("logical_dns"));
-        Dns {
-            name,
-            port,
-            kind: if logical { DnsKind::Logical } else { DnsKind::Strict },
-            family: wanted.family,
-            respect_ttl: wanted.respect_dns_ttl,
         }
     }
 }

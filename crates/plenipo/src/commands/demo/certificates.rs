@@ -106,6 +106,7 @@ impl Certificates {
         let files = [
             ("ca.crt", &self.servers.certificate),
             ("backend-ca.crt", &self.backends.certificate),
+            ("client-ca.crt", &self.clients.certificate),
             ("client.crt", &self.client.certificate),
             ("client.key", &self.client.key),
             ("stranger.crt", &self.stranger.certificate),

@@ -1,7 +1,5 @@
 //! The examples of the `examples/` folder, built in.
 
-use super::load_balancer::Kind;
-
 /// One folder of `examples/`.
 #[derive(Debug)]
 pub(super) struct Example {
@@ -11,34 +9,38 @@ pub(super) struct Example {
     pub(super) yaml: &'static str,
     /// Its `README.md`, whose commands are shown.
     pub(super) readme: &'static str,
-    /// What stands in front of the gateway.
-    pub(super) front: Option<Kind>,
+    /// Run the load balancers that its Services and Ingresses ask for.
+    pub(super) balanced: bool,
 }
 
 macro_rules! example {
-    ($name:literal, $front:expr) => {
+    ($name:literal, $balanced:literal) => {
         Example {
             name: $name,
             yaml: include_str!(concat!("../../../../../examples/", $name, "/gateway.yaml")),
             readme: include_str!(concat!("../../../../../examples/", $name, "/README.md")),
-            front: $front,
+            balanced: $balanced,
         }
     };
 }
 
 /// All of them, in the order of docs/examples.md.
 pub(super) const EXAMPLES: &[Example] = &[
-    example!("nlb-proxy-protocol", Some(Kind::NlbProxyProtocol)),
-    example!("l4-lb-tls", Some(Kind::L4Tls)),
-    example!("l7-lb-tls", Some(Kind::L7Tls)),
-    example!("mtls-optional", None),
-    example!("mtls-required", None),
-    example!("backend-tls", None),
-    example!("backend-mtls", None),
-    example!("tcpmapping", None),
-    example!("canary", None),
-    example!("grpc", None),
-    example!("websocket", None),
+    example!("nlb-proxy-protocol", true),
+    example!("l4-lb-tls", true),
+    example!("l7-lb-tls", true),
+    example!("aws-classic-proxy-protocol", true),
+    example!("aws-alb-nodeport", true),
+    example!("aws-nlb-tls-ip", true),
+    example!("aws-alb-mtls", true),
+    example!("mtls-optional", false),
+    example!("mtls-required", false),
+    example!("backend-tls", false),
+    example!("backend-mtls", false),
+    example!("tcpmapping", false),
+    example!("canary", false),
+    example!("grpc", false),
+    example!("websocket", false),
 ];
 
 impl Example {

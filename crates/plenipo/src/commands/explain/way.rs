@@ -4,12 +4,14 @@ use std::io::{self, Write};
 
 use plenipo_model::{
     Action, ChainTls, ClientAuth, Cluster, Endpoints, HttpServer, Listener, ProxyProtocol, Route, Serve,
-    TcpRoute, TlsServer, Verify,
+    Source, TcpTarget, TlsServer, Verify,
 };
 use plenipo_proxy::Snapshot;
-use plenipo_proxy::explain::{Explanation, Outcome, Question, explain};
+use plenipo_proxy::explain::{Branch, Explanation, Outcome, Question, ToldIdentity, explain, identity};
+use plenipo_proxy::request::Client;
 use serde::Serialize;
 
+use super::client::Believed;
 use super::{Request, entry};
 use crate::reading::Read;
 
@@ -62,24 +64,32 @@ impl Way {
             return way;
         }
         match &chain.serve {
-            Serve::Tcp(route) => way.relay(route, read),
+            Serve::Tcp(route) => way.relay("bytes", &route.source, &route.targets, read),
+            Serve::Udp(route) => way.relay("datagrams", &route.source, &route.targets, read),
             Serve::Http(server) => {
                 let name = entry.tls.then_some(request.name.as_str());
                 let compiled = snapshot.listener(entry.listener.bind);
                 let Some(http) = compiled.and_then(|compiled| compiled.http(entry.tls, name)) else {
                     return way;
                 };
-                let believed = way.scheme(server, request, entry.tls);
+                let believed = Believed::by(server.forwarding, request, entry.tls);
+                let Client { address, scheme, .. } = believed.client;
+                way.step("client", format!("{address}: {}", believed.address));
+                way.step("scheme", format!("{}: {}", scheme.unwrap_or("unknown"), believed.scheme));
+                let told = identity(http, &request.authority, request.peer, &request.headers);
+                if !way.told_identity(told) {
+                    return way;
+                }
                 let question = Question {
                     authority: request.authority.clone(),
                     path: request.path.clone(),
                     method: request.method.clone(),
-                    headers: request.headers.clone(),
-                    scheme: believed,
+                    headers: believed.headers,
+                    scheme,
                     named: entry.tls,
-                    draw: 0,
+                    peer: Some(request.peer),
                 };
-                way.http(server, &explain(http, &question), read);
+                way.http(server, explain(http, &question), read);
             }
         }
         way
@@ -162,6 +172,8 @@ impl Way {
         let (text, goes_on) = match (&server.client_auth, request.certificate) {
             (ClientAuth::None, _) => return true,
             (ClientAuth::Optional(_), false) => ("may show a certificate, shows none", true),
+            (ClientAuth::Unverified, false) => ("may show any certificate, shows none", true),
+            (ClientAuth::Unverified, true) => ("shows a certificate, which nobody checks here", true),
             (ClientAuth::Optional(_), true) => ("shows a certificate, which must be valid", true),
             (ClientAuth::Required(_), true) => ("must show a valid certificate, and shows one", true),
             (ClientAuth::Required(_), false) => {
@@ -172,33 +184,11 @@ impl Way {
         goes_on
     }
 
-    /// The scheme as believed: the connection's, or what whoever is in front says.
-    fn scheme(&mut self, server: &HttpServer, request: &Request, tls: bool) -> Option<&'static str> {
-        let forwarding = server.forwarding;
-        let own = if tls { "https" } else { "http" };
-        if forwarding.use_remote_address && forwarding.trusted_hops == 0 {
-            self.step(
-                "scheme",
-                format!("{own}, as the connection; x-forwarded-proto of clients is not believed"),
-            );
-            return Some(own);
-        }
-        let said = request.headers.get("x-forwarded-proto").map(|value| value.as_bytes());
-        let (scheme, text) = match said {
-            Some(b"https") => (Some("https"), "https, as x-forwarded-proto says".to_owned()),
-            Some(_) => (Some("http"), "http: x-forwarded-proto does not say https".to_owned()),
-            None if request.tls => (Some("https"), "https, as the load balancer in front says".to_owned()),
-            None => (Some("http"), "http, as the load balancer in front says".to_owned()),
-        };
-        self.step("scheme", text);
-        scheme
-    }
-
-    fn http(&mut self, server: &HttpServer, told: &Explanation, read: &Read) {
+    fn http(&mut self, server: &HttpServer, told: Explanation, read: &Read) {
         if let Some(refusal) = &server.refuse {
             self.step("refused", format!("{}: {}", refusal.status, refusal.reason));
         }
-        self.step("path", told.path.clone());
+        self.step("path", told.path);
         if let Some((pattern, source)) = &told.host {
             self.step_of("host", pattern.clone(), source);
         }
@@ -210,26 +200,40 @@ impl Way {
         match &told.outcome {
             Outcome::Error(status, details) => self.step("answer", format!("{status} ({details})")),
             Outcome::RedirectToHttps => self.step("answer", "301 to the same URL with https".to_owned()),
-            Outcome::Route { position, name, target } => {
-                let hosts = server.hosts.iter();
-                let route = hosts.flat_map(|host| &host.routes).find(|route| *route.name == **name);
-                if let Some(route) = route {
-                    self.route(route, *position, *target, read);
-                }
-            }
+            Outcome::Route => self.branches(&told.branches, read),
         }
     }
 
-    fn route(&mut self, route: &Route, position: usize, target: usize, read: &Read) {
+    /// Every route that takes such requests, or a share of them.
+    fn branches(&mut self, branches: &[Branch], read: &Read) {
+        let only = matches!(branches, [one] if one.share >= 1.0);
+        for Branch { position, route, share } in branches {
+            if !only {
+                self.step("branch", format!("{} of such requests", percent(*share)));
+            }
+            self.route(route, *position, read);
+        }
+        let left = 1.0 - branches.iter().map(|branch| branch.share).sum::<f64>();
+        if left > 1e-9 {
+            self.step("branch", format!("{} of such requests", percent(left)));
+            self.step("answer", "404 (route_not_found)".to_owned());
+        }
+    }
+
+    fn route(&mut self, route: &Route, position: usize, read: &Read) {
         self.step_of("route", format!("number {}: {}", position + 1, route.name), &route.source);
         match &route.action {
             Action::Forward(forward) => {
-                let Some(target) = forward.targets.get(target) else { return };
-                if forward.targets.len() > 1 {
-                    let share = format!("{} of {}, as drawn here", target.weight, forward.total);
-                    self.step_of("share", share, &target.source);
+                let sum: u32 = forward.targets.iter().map(|target| target.weight).sum();
+                let drawn = forward.targets.iter().filter(|target| target.weight > 0);
+                for target in drawn {
+                    if forward.targets.len() > 1 {
+                        let share = percent(f64::from(target.weight) / f64::from(sum));
+                        let text = format!("{share} (weight {} of {sum})", target.weight);
+                        self.step_of("share", text, &target.source);
+                    }
+                    self.cluster(&target.cluster, read);
                 }
-                self.cluster(&target.cluster, read);
             }
             Action::Redirect(redirect) => {
                 self.step("answer", format!("{} to somewhere else", redirect.status.as_u16()));
@@ -240,9 +244,32 @@ impl Way {
         }
     }
 
-    fn relay(&mut self, route: &TcpRoute, read: &Read) {
-        self.step_of("relay", "bytes, as they are".to_owned(), &route.source);
-        for target in &route.targets {
+    /// Who the client is, by what a load balancer tells; false when the way ends here.
+    fn told_identity(&mut self, told: Option<ToldIdentity>) -> bool {
+        let (text, goes_on) = match told {
+            None => return true,
+            Some(ToldIdentity::Unbelieved { refused: true }) => {
+                ("the peer is not the load balancer that tells of client certificates: 403".to_owned(), false)
+            }
+            Some(ToldIdentity::Unbelieved { refused: false }) => (
+                "the peer is not the load balancer that tells of client certificates: nobody".to_owned(),
+                true,
+            ),
+            Some(ToldIdentity::Nobody) => ("the load balancer tells of no certificate".to_owned(), true),
+            Some(ToldIdentity::Subject(subject)) => {
+                (format!("{subject}, by the certificate that the load balancer tells of"), true)
+            }
+            Some(ToldIdentity::Refused(reason)) => {
+                (format!("403: what the load balancer tells is refused ({reason})"), false)
+            }
+        };
+        self.step("identity", text);
+        goes_on
+    }
+
+    fn relay(&mut self, what: &str, source: &Source, targets: &[TcpTarget], read: &Read) {
+        self.step_of("relay", format!("{what}, as they are"), source);
+        for target in targets {
             self.cluster(&target.cluster, read);
         }
     }
@@ -261,6 +288,12 @@ impl Way {
         };
         self.step("endpoints", endpoints);
     }
+}
+
+/// `30 %`, `0.01 %`.
+fn percent(share: f64) -> String {
+    let text = format!("{:.4}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn encryption(cluster: &Cluster) -> String {

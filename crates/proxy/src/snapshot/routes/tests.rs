@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -9,7 +8,8 @@ use plenipo_model::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::hosts::{Pages, upstream};
+use crate::snapshot::hosts::Pages;
+use crate::snapshot::upstreams::{Retired, Upstreams};
 
 fn respond() -> Action {
     Action::Respond(Respond { status: http::StatusCode::OK, content_type: None, body: "".into() })
@@ -20,13 +20,13 @@ fn route(path: PathMatch) -> Route {
 }
 
 fn table(routes: Vec<Route>) -> Arc<RouteTable> {
-    let routes = routes.into_iter().map(Arc::new).collect();
+    let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
     let host = plenipo_model::VirtualHost::new(Source::new("test"), plenipo_model::HostPattern::Any, routes);
-    Pages::default().host(&host, &HashMap::new()).routes
+    Pages::default().host(&host, &Upstreams::default(), &Retired::default(), None, None).routes
 }
 
 fn asked<'a>(path: &'a str, method: &'a Method, headers: &'a HeaderMap) -> Asked<'a> {
-    Asked { host: "example.com", port: None, path, query: None, method, headers, draw: 0 }
+    Asked { host: "example.com", port: None, path, query: None, method, headers, peer: None, draw: 0 }
 }
 
 fn picks(table: &RouteTable, path: &str) -> Option<usize> {
@@ -101,7 +101,7 @@ fn weights_share_one_draw_and_the_rest_falls_through() {
 
 #[test]
 fn a_missing_cluster_is_an_empty_one() {
-    assert!(upstream(&HashMap::new(), &"gone".into(), &Source::new("test")).endpoints().is_some());
+    assert!(Upstreams::default().named(&"gone".into(), &Source::new("test")).endpoints().is_some());
 }
 
 fn paths() -> impl Strategy<Value = PathMatch> {

@@ -1,7 +1,6 @@
 //! One group as one route.
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, StatusCode};
 use plenipo_model::{
@@ -9,7 +8,7 @@ use plenipo_model::{
     Source, Target, Template,
 };
 
-use super::super::mapping::{Rule, Work, unless_implied};
+use super::super::mapping::{HostRule, Rule, Work, unless_implied};
 use super::super::module::Settings;
 use super::Group;
 use super::weights::shares;
@@ -18,10 +17,12 @@ use crate::findings::Findings;
 /// The route of one group. It stands in many virtual hosts, which share it.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    /// The host asked for.
+    host: Option<HostRule>,
     /// Without a check of the host, for virtual hosts that imply it.
     bare: Arc<Route>,
-    /// With it, for the others.
-    checked: OnceCell<Arc<Route>>,
+    /// With it, for the others; made when one is met.
+    checked: OnceLock<Arc<Route>>,
 }
 
 /// Paths that must be reachable in clear text: ACME's HTTP-01 challenge (RFC 8555 §8.3).
@@ -30,20 +31,20 @@ const ACME: &str = "/.well-known/acme-challenge/";
 impl Routes {
     /// The group's route; none when no request can ever take it.
     pub(crate) fn of(
-        group: &Group<'_, '_>,
+        group: &Group<'_>,
         settings: &Settings<'_>,
         unauthorised: bool,
         findings: &mut Findings,
     ) -> Option<Self> {
         let first = group.members.first()?;
-        let spec = first.mapping.spec;
+        let spec = first.spec();
         let action = match &first.work {
             Work::Redirect(redirect) => Action::Redirect(redirect.clone()),
             _ if unauthorised && spec.bypass_auth != Some(true) => no_authorisation(),
             _ => Action::Forward(Box::new(forward(group, settings, findings)?)),
         };
         let matching = &first.matching;
-        let id = &first.mapping.object.id;
+        let id = &first.object.id;
         let name = [&*id.namespace, "/", &*id.name].concat();
         let mut route = Route::new(&name, first.source.clone(), matching.path.clone(), action);
         route.matches.method.clone_from(&matching.method);
@@ -59,14 +60,15 @@ impl Routes {
         route.error_responses =
             last(group, |rule| rule.policies.error_responses.as_ref()).cloned().unwrap_or_default();
         route.plain_errors =
-            last(group, |rule| rule.mapping.spec.bypass_error_response_overrides.as_ref()) == Some(&true);
+            last(group, |rule| rule.spec().bypass_error_response_overrides.as_ref()) == Some(&true);
         mixed_case(group, findings);
-        Some(Self { bare: Arc::new(route), checked: OnceCell::new() })
+        let host = matching.host.clone();
+        Some(Self { host, bare: Arc::new(route), checked: OnceLock::new() })
     }
 
     /// The route as it stands in the virtual host of `host`.
-    pub(crate) fn on(&self, group: &Group<'_, '_>, host: &HostPattern) -> Arc<Route> {
-        let rule = group.members.first().and_then(|first| first.matching.host.as_ref());
+    pub(crate) fn on(&self, host: &HostPattern) -> Arc<Route> {
+        let rule = self.host.as_ref();
         match (unless_implied(rule, host), unless_implied(rule, &HostPattern::Any)) {
             (Some(_), Some(check)) => Arc::clone(self.checked.get_or_init(|| {
                 let mut checked = (*self.bare).clone();
@@ -75,6 +77,19 @@ impl Routes {
             })),
             _ => Arc::clone(&self.bare),
         }
+    }
+
+    /// The clusters it names, each as often as it does.
+    pub(crate) fn clusters(&self) -> Vec<Arc<str>> {
+        let Action::Forward(forward) = &self.bare.action else { return Vec::new() };
+        let targets = forward.targets.iter().map(|target| &target.cluster);
+        targets.chain(forward.mirror.iter().map(|mirror| &mirror.cluster)).cloned().collect()
+    }
+}
+
+impl PartialEq for Routes {
+    fn eq(&self, other: &Self) -> bool {
+        self.host == other.host && self.bare == other.bare
     }
 }
 
@@ -88,12 +103,12 @@ pub(crate) fn own_route(name: &str, prefix: &str, body: &str) -> Arc<Route> {
 
 /// The last member in load order that says something decides for all: Emissary lays the members' settings over each
 /// other in that order.
-fn last<'r, 'a, T>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> Option<&'r T>) -> Option<&'r T> {
+fn last<'r, T>(group: &Group<'r>, of: impl Fn(&'r Rule) -> Option<&'r T>) -> Option<&'r T> {
     group.members.iter().rev().find_map(|rule| of(rule))
 }
 
 /// Everything the members add; of one header added twice, the last one's.
-fn union<'r, 'a>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> &'r Vec<HeaderEdit>) -> Vec<HeaderEdit> {
+fn union<'r>(group: &Group<'r>, of: impl Fn(&'r Rule) -> &'r Vec<HeaderEdit>) -> Vec<HeaderEdit> {
     let mut all: Vec<HeaderEdit> = Vec::new();
     for member in &group.members {
         for edit in of(member) {
@@ -106,12 +121,12 @@ fn union<'r, 'a>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> &'r Vec<Hea
     all
 }
 
-fn request_headers(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mut Findings) -> HeaderEdits {
+fn request_headers(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> HeaderEdits {
     let mut add = union(group, |rule| &rule.policies.request_headers.add);
-    let linkerd = last(group, |rule| rule.mapping.spec.add_linkerd_headers.as_ref()).copied();
+    let linkerd = last(group, |rule| rule.spec().add_linkerd_headers.as_ref()).copied();
     if linkerd.unwrap_or(settings.add_linkerd_headers) {
         let mut authorities = group.members.iter().filter_map(|rule| match &rule.work {
-            Work::Forward(_, upstream) => Some((rule, upstream.address.with_port(upstream.port))),
+            Work::Forward(_, plan) => Some((rule, plan.address.with_port(plan.port))),
             _ => None,
         });
         if let Some((_, authority)) = authorities.next() {
@@ -120,34 +135,28 @@ fn request_headers(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mu
             if let Some((rule, _)) = authorities.find(|(_, other)| *other != authority) {
                 let message = format!("Linkerd is told {authority} for every Mapping of the group");
                 let fix = "do not add Linkerd headers where weights choose the service";
-                findings.warn(
-                    rule.mapping.object,
-                    "linkerd-in-canary",
-                    "spec.add_linkerd_headers",
-                    message,
-                    fix,
-                );
+                findings.warn(&rule.object, "linkerd-in-canary", "spec.add_linkerd_headers", message, fix);
             }
         }
     }
     HeaderEdits { remove: removals(group, |rule| &rule.policies.request_headers), add }
 }
 
-fn removals<'r, 'a>(group: &Group<'r, 'a>, of: impl Fn(&'r Rule<'a>) -> &'r HeaderEdits) -> Vec<HeaderName> {
+fn removals<'r>(group: &Group<'r>, of: impl Fn(&'r Rule) -> &'r HeaderEdits) -> Vec<HeaderName> {
     let found = last(group, |rule| Some(&of(rule).remove).filter(|list| !list.is_empty()));
     found.cloned().unwrap_or_default()
 }
 
 /// Where the group's requests go; none when its weights give nobody anything.
-fn forward(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Forward> {
+fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Forward> {
     let (weighted, unweighted): (Vec<_>, Vec<_>) =
-        group.members.iter().partition(|rule| rule.mapping.spec.weight.is_some());
-    let members: Vec<&Rule<'_>> = weighted.into_iter().chain(unweighted).copied().collect();
-    let written: Vec<Option<i64>> = members.iter().map(|rule| rule.mapping.spec.weight).collect();
+        group.members.iter().partition(|rule| rule.spec().weight.is_some());
+    let members: Vec<&Arc<Rule>> = weighted.into_iter().chain(unweighted).copied().collect();
+    let written: Vec<Option<i64>> = members.iter().map(|rule| rule.spec().weight).collect();
     let shares = shares(&written);
     judge_weights(&members, shares.excess, findings);
     if shares.weights.iter().all(|weight| *weight == 0) {
-        let object = members.first()?.mapping.object;
+        let object = &members.first()?.object;
         let message = "all Mappings for these requests have weight 0, so that none takes them".to_owned();
         findings.note(object, "no-weight", "spec.weight", message, "give one of them a weight");
         return None;
@@ -168,27 +177,31 @@ fn forward(group: &Group<'_, '_>, settings: &Settings<'_>, findings: &mut Findin
     Some(Forward {
         targets: targets.collect(),
         total: shares.total,
-        mirror: group.shadow.and_then(mirror),
+        mirror: group.shadow.and_then(|shadow| mirror(shadow)),
         retry: last(group, |rule| rule.policies.retry.as_ref()).or(settings.retry.as_ref()).cloned(),
         hash: balancing.or(settings.balancing.as_ref()).and_then(|balancing| balancing.hash.clone()),
         upgrades: last(group, |rule| rule.policies.upgrades.as_ref()).cloned().unwrap_or_default(),
         priority: last(group, |rule| rule.policies.priority.as_ref()).copied().unwrap_or_default(),
+        client_protocol: None,
+        sticky: None,
     })
 }
 
-fn mirror(shadow: &Rule<'_>) -> Option<Mirror> {
+fn mirror(shadow: &Rule) -> Option<Mirror> {
     match &shadow.work {
-        Work::Shadow(cluster, percent) => {
-            Some(Mirror { source: shadow.source.clone(), cluster: Arc::clone(cluster), percent: *percent })
-        }
+        Work::Shadow(plan, percent) => Some(Mirror {
+            source: shadow.source.clone(),
+            cluster: Arc::clone(plan.name()),
+            percent: *percent,
+        }),
         _ => None,
     }
 }
 
-fn judge_weights(members: &[&Rule<'_>], excess: bool, findings: &mut Findings) {
+fn judge_weights(members: &[&Arc<Rule>], excess: bool, findings: &mut Findings) {
     for rule in members {
-        let weight = rule.mapping.spec.weight;
-        let object = rule.mapping.object;
+        let weight = rule.spec().weight;
+        let object = &rule.object;
         if let Some(weight) = weight.filter(|weight| !(0..=100).contains(weight)) {
             let message = format!("{weight} is not a share of 100");
             findings.error(object, "bad-weight", "spec.weight", message, "write 0 to 100");
@@ -205,16 +218,14 @@ fn judge_weights(members: &[&Rule<'_>], excess: bool, findings: &mut Findings) {
     }
 }
 
-fn mixed_case(group: &Group<'_, '_>, findings: &mut Findings) {
-    let sensitive = |rule: &Rule<'_>| rule.mapping.spec.case_sensitive != Some(false);
+fn mixed_case(group: &Group<'_>, findings: &mut Findings) {
+    let sensitive = |rule: &Rule| rule.spec().case_sensitive != Some(false);
     let Some(first) = group.members.first() else { return };
     for rule in group.members.iter().filter(|rule| sensitive(rule) != sensitive(first)) {
-        let message = format!(
-            "{} takes the same requests, and its case_sensitive holds for both",
-            first.mapping.object.id
-        );
+        let message =
+            format!("{} takes the same requests, and its case_sensitive holds for both", first.object.id);
         let fix = "write the same in both";
-        findings.warn(rule.mapping.object, "mixed-case-sensitivity", "spec.case_sensitive", message, fix);
+        findings.warn(&rule.object, "mixed-case-sensitivity", "spec.case_sensitive", message, fix);
     }
 }
 

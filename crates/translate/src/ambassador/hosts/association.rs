@@ -1,7 +1,7 @@
 //! Which Hosts take which Mappings.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use plenipo_model::HostPattern;
 
@@ -21,14 +21,14 @@ pub(crate) struct Association<'h> {
     all_labels: Vec<usize>,
     selectors: Vec<Option<Labels<'h>>>,
     either: bool,
-    known: HashMap<String, Rc<[usize]>>,
+    known: HashMap<String, Arc<[usize]>>,
 }
 
 /// The Hosts of a Mapping, by their places in the list.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Taken {
     /// Those without a selector: by the name alone.
-    pub(crate) by_name: Rc<[usize]>,
+    pub(crate) by_name: Arc<[usize]>,
     /// Those with one.
     pub(crate) by_label: Vec<usize>,
 }
@@ -89,7 +89,7 @@ impl<'h> Association<'h> {
             fitting.retain(overlaps);
             fitting
         };
-        Taken { by_name: host.map_or_else(|| Rc::from([]), |host| self.named(host)), by_label }
+        Taken { by_name: host.map_or_else(|| Arc::from([]), |host| self.named(host)), by_label }
     }
 
     /// Hosts with a selector that these labels fit.
@@ -104,22 +104,22 @@ impl<'h> Association<'h> {
     }
 
     /// Hosts without a selector that a name fits.
-    fn named(&mut self, host: &HostRule) -> Rc<[usize]> {
+    fn named(&mut self, host: &HostRule) -> Arc<[usize]> {
         let key = if host.is_regex() { "~".to_owned() } else { host.text.clone() };
         if let Some(known) = self.known.get(&key) {
-            return Rc::clone(known);
+            return Arc::clone(known);
         }
         let overlapping = |list: &[usize]| -> Vec<usize> {
             list.iter().copied().filter(|place| host.overlaps(self.patterns[*place])).collect()
         };
-        let found: Rc<[usize]> = match host.glob() {
+        let found: Arc<[usize]> = match host.glob() {
             Some(HostPattern::Exact(name)) => {
                 let exact = self.exact.get(name.as_str()).into_iter().flatten().copied();
                 exact.chain(overlapping(&self.starred)).collect()
             }
             _ => overlapping(&self.plain).into(),
         };
-        self.known.insert(key, Rc::clone(&found));
+        self.known.insert(key, Arc::clone(&found));
         found
     }
 }

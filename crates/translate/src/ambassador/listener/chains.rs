@@ -11,7 +11,7 @@ use plenipo_model::{
 use super::super::hosts::{HostEntry, HostTls};
 use super::super::module::Settings;
 use super::super::tcp::TcpGroup;
-use super::Terms;
+use super::{Terms, balancer};
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
 
@@ -20,7 +20,7 @@ use crate::options::Options;
 pub(crate) struct Serving<'s, 'a> {
     pub(crate) hosts: &'s [HostEntry<'a>],
     /// The routes of each Host, in the order in which they are tried.
-    pub(crate) routes: &'s [Vec<Arc<Route>>],
+    pub(crate) routes: &'s [Arc<[Arc<Route>]>],
     pub(crate) tcp: &'s [TcpGroup<'a>],
     pub(crate) settings: &'s Settings<'a>,
     pub(crate) options: &'s Options,
@@ -60,8 +60,10 @@ pub(crate) fn listener(
         name: terms.name.clone(),
         source: terms.source.clone(),
         bind: terms.bind,
+        transport: plenipo_model::Transport::Tcp,
         declared_port: terms.bind.port(),
         proxy_protocol: terms.proxy_protocol.clone(),
+        inner_proxy_from: Vec::new(),
         stats_prefix: terms.stats_prefix.clone(),
         max_connections: None,
         chains,
@@ -106,8 +108,10 @@ fn http_chains(
     for place in taken {
         let host = &serving.hosts[*place];
         let mut virtual_host = virtual_host(host, &serving.routes[*place], serving.settings);
+        let asked = balancer::asked(&host.tls, terms.told_by.as_ref());
+        virtual_host.client_identity = asked.identity;
         if terms.stack.tls {
-            secure(host, &mut virtual_host, &mut secured, tcp, terms.security, findings);
+            secure(host, &asked.tls, &mut virtual_host, &mut secured, tcp, terms.security, findings);
         }
         clear.push(virtual_host);
     }
@@ -148,13 +152,14 @@ fn http_chains(
 /// one that does not agree serves nothing.
 fn secure<'s>(
     host: &'s HostEntry<'_>,
+    tls: &HostTls,
     virtual_host: &mut VirtualHost,
     secured: &mut BTreeMap<HostPattern, Secured<'s>>,
     tcp: &[&TcpGroup<'_>],
     security: SecurityModel,
     findings: &mut Findings,
 ) {
-    let tls = match &host.tls {
+    let tls = match tls {
         HostTls::None => return,
         HostTls::Terminate(server) => {
             past_client_certificates(host, server, security, findings);
@@ -199,7 +204,7 @@ fn guard(secured: &mut BTreeMap<HostPattern, Secured<'_>>) {
     for (name, chain) in secured.iter().filter(|(_, chain)| protection(&chain.tls).is_some()) {
         let refuse = protection(&chain.tls);
         for host in &chain.hosts {
-            let closed = VirtualHost { refuse: refuse.clone(), routes: Vec::new(), ..host.clone() };
+            let closed = VirtualHost { refuse: refuse.clone(), routes: Arc::from([]), ..host.clone() };
             guarded.push((name.clone(), chain.tls.clone(), closed));
         }
     }
@@ -251,8 +256,8 @@ fn same_tls(a: &ChainTls, b: &ChainTls) -> bool {
     }
 }
 
-fn virtual_host(host: &HostEntry<'_>, routes: &[Arc<Route>], settings: &Settings<'_>) -> VirtualHost {
-    let mut made = VirtualHost::new(host.source.clone(), host.pattern.clone(), routes.to_vec());
+fn virtual_host(host: &HostEntry<'_>, routes: &Arc<[Arc<Route>]>, settings: &Settings<'_>) -> VirtualHost {
+    let mut made = VirtualHost::new(host.source.clone(), host.pattern.clone(), Arc::clone(routes));
     made.insecure = host.insecure;
     made.redirect_unmatched = settings.redirect_unmatched;
     if let HostTls::Broken(reason) = &host.tls {

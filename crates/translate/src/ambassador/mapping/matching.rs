@@ -72,12 +72,18 @@ pub(crate) fn unless_implied(rule: Option<&HostRule>, host: &HostPattern) -> Opt
     }
 }
 
-/// Expressions compiled once per text.
-#[derive(Clone, Debug, Default)]
+/// Expressions compiled once per text, for as long as somebody uses them.
+#[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    known: HashMap<String, Result<Pattern, String>>,
-    /// Texts asked for since [`Patterns::begin`].
-    asked: std::collections::HashSet<String>,
+    known: HashMap<String, Known>,
+    /// Texts asked for since they were taken last.
+    asked: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    compiled: Result<Pattern, String>,
+    users: usize,
 }
 
 impl Patterns {
@@ -86,24 +92,33 @@ impl Patterns {
     /// # Errors
     /// When it is no expression, or too large.
     pub(crate) fn compile(&mut self, text: &str, field: &str) -> Result<Pattern, Flaw> {
-        if !self.asked.contains(text) {
-            self.asked.insert(text.to_owned());
+        if !self.known.contains_key(text) {
+            let compiled = Pattern::new(text).map_err(|error| error.to_string().replace(": error:", ":"));
+            self.known.insert(text.to_owned(), Known { compiled, users: 0 });
         }
-        let known = match self.known.get(text) {
-            Some(known) => known.clone(),
-            None => {
-                let made = Pattern::new(text).map_err(|error| error.to_string().replace(": error:", ":"));
-                self.known.insert(text.to_owned(), made.clone());
-                made
-            }
-        };
-        known.map_err(|message| Flaw::new("bad-regex", field, message, "use RE2 syntax, without look-around"))
+        let known = self.known.get_mut(text).expect("it was put there if it was not");
+        known.users += 1;
+        self.asked.push(text.to_owned());
+        let compiled = known.compiled.clone();
+        compiled
+            .map_err(|message| Flaw::new("bad-regex", field, message, "use RE2 syntax, without look-around"))
     }
 
-    /// Forgets what the last translation did not ask for, and begins a new one.
-    pub(crate) fn begin(&mut self) {
-        let asked = std::mem::take(&mut self.asked);
-        self.known.retain(|text, _| asked.contains(text));
+    /// The texts asked for since the last time, each as often as it was asked for: they are kept until they are
+    /// [released](Self::release).
+    pub(crate) fn take_asked(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Nobody uses these any more who once asked for them.
+    pub(crate) fn release(&mut self, texts: &[String]) {
+        for text in texts {
+            let Some(known) = self.known.get_mut(text) else { continue };
+            known.users -= 1;
+            if known.users == 0 {
+                self.known.remove(text);
+            }
+        }
     }
 }
 

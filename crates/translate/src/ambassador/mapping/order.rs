@@ -12,13 +12,13 @@ use super::matching::Matching;
 /// Precedence, then the length of the prefix text (exact, prefix and regex alike), then the length of everything asked
 /// of headers (host and method among them), then of query parameters, then the texts themselves.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Rank<'a> {
+pub(crate) struct Rank {
     precedence: i64,
     prefix_length: usize,
     headers_length: usize,
     query_length: usize,
-    prefix: &'a str,
-    method: Cow<'a, str>,
+    prefix: String,
+    method: Cow<'static, str>,
     texts: Vec<String>,
 }
 
@@ -31,8 +31,8 @@ pub(crate) struct Requests<'r> {
     texts: &'r [String],
 }
 
-impl<'a> Rank<'a> {
-    pub(crate) fn of(spec: &'a Mapping, matching: &Matching) -> Self {
+impl Rank {
+    pub(crate) fn of(spec: &Mapping, matching: &Matching) -> Self {
         let mut tally = Tally::default();
         for header in &matching.headers {
             tally.add(header.name.as_str(), &header.value);
@@ -55,7 +55,7 @@ impl<'a> Rank<'a> {
             prefix_length: prefix.chars().count(),
             headers_length,
             query_length: tally.length - headers_length,
-            prefix,
+            prefix: prefix.to_owned(),
             method,
             texts: tally.texts,
         }
@@ -64,14 +64,14 @@ impl<'a> Rank<'a> {
     pub(crate) fn requests(&self) -> Requests<'_> {
         Requests {
             precedence: self.precedence,
-            prefix: self.prefix,
+            prefix: &self.prefix,
             method: &self.method,
             texts: &self.texts,
         }
     }
 
     /// The rank of a route of the gateway's own for every host.
-    pub(crate) fn own(prefix: &'a str) -> Self {
+    pub(crate) fn own(prefix: &str) -> Self {
         let mut headers = Tally::default();
         headers.add_text(":authority", "*", false);
         Self {
@@ -79,7 +79,7 @@ impl<'a> Rank<'a> {
             prefix_length: prefix.chars().count(),
             headers_length: headers.length,
             query_length: 0,
-            prefix,
+            prefix: prefix.to_owned(),
             method: Cow::Borrowed("GET"),
             texts: headers.texts,
         }

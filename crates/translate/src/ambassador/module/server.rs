@@ -12,8 +12,12 @@ use crate::options::Options;
 pub(crate) fn read(server: &mut HttpServer, fields: &mut Fields<'_, '_>, options: &Options) {
     let forwarding = &mut server.forwarding;
     forwarding.use_remote_address = fields.flag("use_remote_address").unwrap_or(true);
-    if let Some(hops) = fields.number_in("xff_num_trusted_hops", 0, 255) {
-        forwarding.trusted_hops = u32::try_from(hops).unwrap_or_default();
+    if let Some(proxies) = fields.number_in("xff_num_trusted_hops", 0, 255) {
+        let proxies = u32::try_from(proxies).unwrap_or_default();
+        // Documented as the number of proxies in front, whoever counts as the edge. The last of them wrote the right end of
+        // the list; Envoy's own count begins one further to the left, where a client can write what it likes.
+        forwarding.trusted_hops =
+            if forwarding.use_remote_address { proxies } else { proxies.saturating_sub(1) };
     }
     server.path.merge_slashes = fields.flag("merge_slashes").unwrap_or(false);
     server.path.reject_escaped_slashes = fields.flag("reject_requests_with_escaped_slashes").unwrap_or(false);

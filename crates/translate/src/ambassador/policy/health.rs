@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe};
+use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe, HealthTransport};
 use plenipo_resources::ambassador::{HealthCheck as Written, HttpHealthCheck};
 
 use super::{additions, duration, removals};
@@ -46,6 +46,8 @@ pub(crate) fn health_checks(written: &[Written], field: &str, flaws: &mut Vec<Fl
                 flaws,
             ),
             probe,
+            port: None,
+            transport: HealthTransport::Traffic,
         });
     }
     checks

@@ -1,13 +1,14 @@
 //! Key material: from Secrets, and from files that the caller has read.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use plenipo_model::{Certificate, CertificateError, RevocationList, RootStore};
 use plenipo_resources::core::Secret;
 use plenipo_resources::{Object, Set, View};
 
-use super::{Memo, remembered};
-use crate::findings::{Findings, Flaw};
+use crate::changes::Changes;
+use crate::findings::{Finding, Findings, Flaw};
 use crate::options::Options;
 
 /// Where key material is.
@@ -41,14 +42,47 @@ impl std::fmt::Display for SecretName {
     }
 }
 
-/// All key material, each piece read once.
+/// Key material, each piece read once for as long as its Secret stays what it is.
+#[derive(Debug, Default)]
+pub(crate) struct KeyMaterial {
+    certificates: BTreeMap<SecretName, Known<Certificate>>,
+    roots: BTreeMap<SecretName, Known<RootStore>>,
+    revocations: BTreeMap<SecretName, Known<RevocationList>>,
+}
+
+/// What a place came to, with what is found by everybody who looks there.
+type Known<T> = (Result<Arc<T>, String>, Vec<Finding>);
+
+/// Key material as it is looked up in one translation.
 #[derive(Debug)]
 pub(crate) struct Secrets<'a> {
     set: &'a Set,
     options: &'a Options,
-    certificates: Memo<SecretName, Result<Arc<Certificate>, String>>,
-    roots: Memo<SecretName, Result<Arc<RootStore>, String>>,
-    revocations: Memo<SecretName, Result<Arc<RevocationList>, String>>,
+    known: KeyMaterial,
+    asked: Vec<SecretName>,
+}
+
+impl KeyMaterial {
+    /// Forgets what may not be what it was: Secrets that changed, names that nothing was found under, and files.
+    pub(crate) fn follow(&mut self, changes: &Changes) {
+        let changed: HashSet<(&str, &str)> = changes
+            .all()
+            .filter(|object| matches!(object.view, View::Secret(_)))
+            .map(|object| (&*object.id.namespace, &*object.id.name))
+            .collect();
+        fn forget<T>(memo: &mut BTreeMap<SecretName, Known<T>>, changed: &HashSet<(&str, &str)>) {
+            memo.retain(|name, (outcome, found)| match name {
+                SecretName::Secret { namespace, name } => {
+                    !changed.contains(&(namespace.as_str(), name.as_str()))
+                        && (outcome.is_ok() || !found.is_empty())
+                }
+                SecretName::Files { .. } => false,
+            });
+        }
+        forget(&mut self.certificates, &changed);
+        forget(&mut self.roots, &changed);
+        forget(&mut self.revocations, &changed);
+    }
 }
 
 /// Entries of a Secret in which a certificate chain, a key, roots and revocation lists are looked for, in this order.
@@ -58,8 +92,18 @@ const ROOTS: [&str; 3] = ["ca.crt", "root-cert.pem", "tls.crt"];
 const REVOCATIONS: [&str; 2] = ["crl.pem", "ca.crl"];
 
 impl<'a> Secrets<'a> {
-    pub(crate) fn new(set: &'a Set, options: &'a Options) -> Self {
-        Self { set, options, certificates: Memo::new(), roots: Memo::new(), revocations: Memo::new() }
+    pub(crate) fn new(set: &'a Set, options: &'a Options, known: KeyMaterial) -> Self {
+        Self { set, options, known, asked: Vec::new() }
+    }
+
+    /// For the next translation.
+    pub(crate) fn into_material(self) -> KeyMaterial {
+        self.known
+    }
+
+    /// The places asked for since the last time.
+    pub(crate) fn forget_asked(&mut self) -> Vec<SecretName> {
+        std::mem::take(&mut self.asked)
     }
 
     /// Is there such a Secret?
@@ -76,12 +120,13 @@ impl<'a> Secrets<'a> {
         name: &SecretName,
         findings: &mut Findings,
     ) -> Result<Arc<Certificate>, String> {
+        self.asked.push(name.clone());
         let (set, options) = (self.set, self.options);
-        remembered(&mut self.certificates, name.clone(), || {
+        looked_up(&mut self.known.certificates, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
             let chain = material.entry(&CHAINS).ok_or_else(|| material.lacks("tls.crt", findings))?;
             let key = material.key().ok_or_else(|| material.lacks("tls.key", findings))?;
-            Certificate::from_pem(chain, key).map(Arc::new).map_err(|error| material.broken(&error, findings))
+            Certificate::from_pem(chain, key).map_err(|error| material.broken(&error, findings))
         })
     }
 
@@ -94,11 +139,12 @@ impl<'a> Secrets<'a> {
         name: &SecretName,
         findings: &mut Findings,
     ) -> Result<Arc<RootStore>, String> {
+        self.asked.push(name.clone());
         let (set, options) = (self.set, self.options);
-        remembered(&mut self.roots, name.clone(), || {
+        looked_up(&mut self.known.roots, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
             let pem = material.entry(&ROOTS).ok_or_else(|| material.lacks("ca.crt", findings))?;
-            RootStore::from_pem(pem).map(Arc::new).map_err(|error| material.broken(&error, findings))
+            RootStore::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
     }
 
@@ -111,13 +157,29 @@ impl<'a> Secrets<'a> {
         name: &SecretName,
         findings: &mut Findings,
     ) -> Result<Arc<RevocationList>, String> {
+        self.asked.push(name.clone());
         let (set, options) = (self.set, self.options);
-        remembered(&mut self.revocations, name.clone(), || {
+        looked_up(&mut self.known.revocations, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
             let pem = material.entry(&REVOCATIONS).ok_or_else(|| material.lacks("crl.pem", findings))?;
-            RevocationList::from_pem(pem).map(Arc::new).map_err(|error| material.broken(&error, findings))
+            RevocationList::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
     }
+}
+
+/// Reads a place once, and says what is wrong with it to everybody who asks.
+fn looked_up<T>(
+    memo: &mut BTreeMap<SecretName, Known<T>>,
+    name: &SecretName,
+    findings: &mut Findings,
+    read: impl FnOnce(&mut Findings) -> Result<T, String>,
+) -> Result<Arc<T>, String> {
+    let (outcome, found) = memo.entry(name.clone()).or_insert_with(|| {
+        let mut findings = Findings::default();
+        (read(&mut findings).map(Arc::new), findings.into_found())
+    });
+    findings.repeat(found);
+    outcome.clone()
 }
 
 /// One place with key material.

@@ -115,6 +115,6 @@ fn client_auth(
             Some(secrets.revocation(&name, findings).map_err(|reason| flaw(&field, reason))?)
         }
     };
-    let roots = ClientRoots { roots, revocation };
+    let roots = ClientRoots::new(roots, revocation);
     Ok(if required { ClientAuth::Required(roots) } else { ClientAuth::Optional(roots) })
 }

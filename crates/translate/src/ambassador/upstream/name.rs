@@ -78,9 +78,9 @@ pub(super) fn of(
     if let Some(stats) = wanted.stats_name {
         extra(format_args!("stats={stats}"));
     }
-    match wanted.send_proxy {
+    match &wanted.send_proxy {
         Some(SendProxyProtocol::V1) => extra(format_args!("proxy=v1")),
-        Some(SendProxyProtocol::V2) => extra(format_args!("proxy=v2")),
+        Some(SendProxyProtocol::V2(_)) => extra(format_args!("proxy=v2")),
         None => {}
     }
     if name.len() > plain {

@@ -1,0 +1,75 @@
+//! An audit for people at a terminal.
+
+use std::fmt::Write as _;
+
+use super::{Audit, Checked, ClientShows, Hop, Outcome, Way};
+
+/// One paragraph for every way.
+pub(super) fn text(audit: &Audit) -> String {
+    if audit.ways.is_empty() {
+        return "nothing is reachable: no listener was accepted\n".to_owned();
+    }
+    let mut out = String::new();
+    for (index, way) in audit.ways.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        // Writing to a String cannot fail.
+        let _ = paragraph(&mut out, way);
+    }
+    let served = audit.ways.iter().filter(|way| way.outcome == Outcome::Served);
+    let open = served.clone().filter(|way| !way.is_encrypted()).count();
+    let _ = writeln!(
+        out,
+        "\n{} ways, {} reach a backend, {open} of them with a hop in clear text",
+        audit.ways.len(),
+        served.count()
+    );
+    out
+}
+
+fn paragraph(out: &mut String, way: &Way) -> std::fmt::Result {
+    writeln!(out, "{}://{}  [{}]", way.scheme, way.host, way.sources.join(", "))?;
+    for hop in way.all_hops() {
+        writeln!(out, "  {} {} → {}: {}", mark(hop), hop.from, hop.to, describe(hop))?;
+    }
+    match &way.outcome {
+        Outcome::Served => {
+            let trust = if way.client_address.trusted { "" } else { "  ! not to be trusted" };
+            writeln!(out, "    client address: {}{trust}", way.client_address.from)
+        }
+        Outcome::Redirected => writeln!(out, "    redirected to https"),
+        Outcome::Refused(why) => writeln!(out, "  ! refused: {why}"),
+        Outcome::Loops(why) => writeln!(out, "  ! redirects without end: {why}"),
+    }
+}
+
+/// `+` verified, `~` encrypted to anybody, `!` clear text.
+fn mark(hop: &Hop) -> char {
+    match &hop.tls {
+        None => '!',
+        Some(_) if hop.is_verified() => '+',
+        Some(_) => '~',
+    }
+}
+
+/// What protects a hop, in words.
+pub(super) fn describe(hop: &Hop) -> String {
+    let Some(tls) = &hop.tls else { return format!("{} in clear text", hop.protocol) };
+    let carried = if tls.carried { " (passes through)" } else { "" };
+    let server = match &tls.server {
+        Checked::ByClient => "checked by the client".to_owned(),
+        Checked::Against(what) => format!("checked against {what}"),
+        Checked::No => "checked by nobody".to_owned(),
+    };
+    let client = match tls.client {
+        ClientShows::Nothing => "",
+        ClientShows::Unverified => "; a client certificate is asked for, unverified",
+        ClientShows::Optional => "; a client certificate is optional",
+        ClientShows::Required => "; a client certificate is required",
+    };
+    format!(
+        "{} over TLS {}{carried}, certificate {}, {server}{client}",
+        hop.protocol, tls.versions, tls.certificate
+    )
+}

@@ -1,0 +1,249 @@
+//! Whose word about the client's address counts: AWS-04 to -09.
+//!
+//! A load balancer of layer 7 appends the address it sees to `X-Forwarded-For`. Behind `n` proxies that do, the client is
+//! the `n`-th address from the right end. Envoy, and the gateway after it, find it with `use_remote_address: true` by
+//! `n` trusted hops (the peer counts as the first), with `false` by `n - 1` (the list's last address counts as none).
+//! Emissary's documentation tells people to write `n` with `false`, which its program then does not read.
+
+use std::collections::BTreeSet;
+
+use plenipo_model::{Forwarding, HttpServer};
+use plenipo_resources::View;
+use serde_json::{Value, json};
+
+use super::PROXIES_IN_FRONT;
+use super::finding::{Finding, Findings, Operation};
+use super::scene::{Passage, Scene, entry, ingress_note, with_entry};
+
+const MODE: &str = "routing.http.xff_header_processing.mode";
+const CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
+const FIELDS: [&str; 2] = ["xff_num_trusted_hops", "use_remote_address"];
+
+pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
+    for passage in &scene.passages {
+        for server in passage.servers() {
+            if passage.listener.protocol.is_http() {
+                counted(scene, passage, server, found);
+            } else {
+                believed(scene, passage, server, found);
+            }
+        }
+    }
+    attributes(scene, found);
+    misplaced(scene, found);
+}
+
+/// Proxies on the way that append to `X-Forwarded-For`.
+fn proxies(scene: &Scene<'_>, passage: &Passage<'_>) -> u32 {
+    let members = passage.stack.members.iter();
+    let objects = members.filter_map(|id| scene.set.get(&id.kind, &id.namespace, &id.name));
+    let further =
+        objects.filter_map(|object| object.meta.annotations.get(PROXIES_IN_FRONT)?.trim().parse().ok());
+    let further: u32 = further.max().unwrap_or(0);
+    // A network load balancer in front of this one passes bytes on, and adds nothing.
+    further.saturating_add(u32::from(passage.listener.protocol.is_http()))
+}
+
+/// The hops to trust behind so many proxies.
+fn hops(remote: bool, proxies: u32) -> u32 {
+    if remote { proxies } else { proxies.saturating_sub(1) }
+}
+
+fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found: &mut Findings) {
+    let Forwarding { use_remote_address: remote, trusted_hops } = server.forwarding;
+    let proxies = proxies(scene, passage);
+    let documented = !remote && trusted_hops == proxies;
+    let (object, field) = place(scene, passage);
+    if trusted_hops != hops(remote, proxies) && !documented {
+        let finding = found.on(
+            4,
+            object,
+            field,
+            format!(
+                "{proxies} {} in front of port {} of the gateway ({}), and {trusted_hops} trusted {}: the client's \
+                 address is taken from the wrong place of X-Forwarded-For",
+                if proxies == 1 { "proxy stands" } else { "proxies stand" },
+                passage.gateway.declared_port,
+                passage.name(),
+                if trusted_hops == 1 { "hop" } else { "hops" },
+            ),
+        );
+        finding.fix(format!("write {} with use_remote_address: false", hops(false, proxies)));
+        mend(scene, passage, finding);
+    } else if remote || documented {
+        let message = if remote {
+            format!(
+                "behind {} the gateway counts as the edge: it appends the load balancer's address to X-Forwarded-For, \
+                 where the services behind look for the client's",
+                passage.name()
+            )
+        } else {
+            format!(
+                "with use_remote_address: false the first address from the right needs no hop: with {trusted_hops} the \
+                 one before it is taken, which the client may have written itself"
+            )
+        };
+        let finding = found.on(6, object, field, message);
+        finding.fix(format!(
+            "write use_remote_address: false and xff_num_trusted_hops: {}",
+            hops(false, proxies)
+        ));
+        mend(scene, passage, finding);
+    }
+}
+
+/// Nobody on layer 4 writes the header: who sends it is the client.
+fn believed(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found: &mut Findings) {
+    let Forwarding { use_remote_address: remote, trusted_hops } = server.forwarding;
+    if remote && trusted_hops == 0 {
+        return;
+    }
+    let (object, field) = place(scene, passage);
+    let also = scene
+        .passages
+        .iter()
+        .any(|other| other.gateway.name == passage.gateway.name && other.listener.protocol.is_http());
+    let message = format!(
+        "X-Forwarded-For is believed on port {} of the gateway, {}",
+        passage.gateway.declared_port,
+        if also {
+            format!(
+                "which {} leads to as well, past the one that writes the header: clients can forge their address",
+                passage.name()
+            )
+        } else {
+            format!("but {} writes no headers: clients can forge their address", passage.name())
+        }
+    );
+    let finding = found.on(5, object, field, message);
+    finding.fix("trust nobody (xff_num_trusted_hops: 0, use_remote_address: true) and use the PROXY protocol; or close this way");
+    if !also {
+        set(scene, passage, finding, true, 0);
+    }
+}
+
+/// Where the number of hops is written.
+fn place<'a>(
+    scene: &Scene<'a>,
+    passage: &Passage<'a>,
+) -> (&'a std::sync::Arc<plenipo_resources::Object>, &'static str) {
+    let listener = scene.object_of(&passage.gateway.source);
+    if let Some(object) = listener
+        && matches!(&object.view, View::Listener(spec) if spec.l7_depth.is_some_and(|depth| depth > 0))
+    {
+        return (object, "/spec/l7Depth");
+    }
+    match scene.module() {
+        Some((object, _)) => (object, "/spec/config/xff_num_trusted_hops"),
+        None => (listener.unwrap_or(passage.service), ""),
+    }
+}
+
+/// The patch that makes the gateway believe exactly the load balancers in front.
+pub(super) fn mend(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding) {
+    set(scene, passage, finding, false, hops(false, proxies(scene, passage)));
+}
+
+fn set(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding, remote: bool, hops: u32) {
+    let Some(listener) = scene.object_of(&passage.gateway.source) else { return };
+    let View::Listener(spec) = &listener.view else { return };
+    if spec.l7_depth.is_some() {
+        finding.edit(listener.id.clone(), Operation::Remove { path: "/spec/l7Depth".to_owned() });
+    }
+    let config = [("xff_num_trusted_hops", Value::from(hops)), ("use_remote_address", Value::from(remote))];
+    match scene.module() {
+        Some((module, _)) => {
+            for (key, value) in config {
+                finding
+                    .edit(module.id.clone(), Operation::Add { path: format!("/spec/config/{key}"), value });
+            }
+        }
+        None => {
+            finding.create(json!({
+                "apiVersion": "getambassador.io/v3alpha1",
+                "kind": "Module",
+                "metadata": { "name": "ambassador", "namespace": &*listener.id.namespace },
+                "spec": { "config": Value::Object(config.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()) },
+            }));
+        }
+    }
+}
+
+/// AWS-07 and -08: attributes that change what the load balancer writes.
+fn attributes(scene: &Scene<'_>, found: &mut Findings) {
+    let fronts: BTreeSet<_> = scene
+        .passages
+        .iter()
+        .filter(|one| one.listener.protocol.is_http())
+        .map(|one| &one.stack.id)
+        .collect();
+    for ingress in &scene.ingresses {
+        let Some(stack) = scene.stack(&ingress.object.id).filter(|stack| fronts.contains(&stack.id)) else {
+            continue;
+        };
+        let raw = ingress.note("load-balancer-attributes");
+        let field = ingress_note("load-balancer-attributes");
+        if let Some(mode @ ("preserve" | "remove")) = entry(raw, MODE)
+            && scene.passages.iter().any(|one| {
+                one.stack.id == stack.id
+                    && one.servers().any(|server| {
+                        !server.forwarding.use_remote_address || server.forwarding.trusted_hops > 0
+                    })
+            })
+        {
+            let what =
+                if mode == "remove" { "takes the header away" } else { "leaves what the client wrote" };
+            found
+                .on(
+                    7,
+                    ingress.object,
+                    field.clone(),
+                    format!("the load balancer {what}, and the gateway takes the client's address from it"),
+                )
+                .fix("leave the mode at append")
+                .set(with_entry(raw, MODE, Some("append")));
+        }
+        if entry(raw, CLIENT_PORT) == Some("true") {
+            found
+                .on(
+                    8,
+                    ingress.object,
+                    field,
+                    "X-Forwarded-For has addresses with ports, which the gateway and most \
+                    applications do not take for addresses: they see the load balancer's own",
+                )
+                .fix("turn it off")
+                .set(with_entry(raw, CLIENT_PORT, Some("false")));
+        }
+    }
+}
+
+/// AWS-09: where nobody reads them.
+fn misplaced(scene: &Scene<'_>, found: &mut Findings) {
+    let named = scene.module().is_some();
+    for object in scene.set.of_kind("Module") {
+        let View::Module(module) = &object.view else { continue };
+        for key in FIELDS {
+            if let Some(value) = module.rest.get(key) {
+                found
+                    .on(9, object, format!("/spec/{key}"), format!("{key} is read in spec.config only"))
+                    .fix("move it into spec.config")
+                    .unset()
+                    .add(format!("/spec/config/{key}"), value.clone());
+            }
+        }
+        let inside = FIELDS.iter().any(|key| module.config.get(key).is_some());
+        if inside && !matches!(&*object.id.name, "ambassador") {
+            let finding = found.on(
+                9,
+                object,
+                "/metadata/name",
+                format!("only the Module named ambassador is read, not {}", object.id.name),
+            );
+            finding.fix("name it ambassador");
+            if !named {
+                finding.set("ambassador");
+            }
+        }
+    }
+}

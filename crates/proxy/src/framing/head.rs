@@ -1,0 +1,164 @@
+//! Heads: how long they are, whether they are sound, and what follows them.
+
+use memchr::memchr;
+
+use super::{State, Violation};
+
+/// Length of the head at the front of `bytes` with the empty line that ends it. Every line must end with CRLF, or (when
+/// lenient) with LF alone.
+pub(super) fn head_length(bytes: &[u8], lenient: bool) -> Result<Option<usize>, Violation> {
+    let mut start = 0;
+    while let Some(at) = memchr(b'\n', &bytes[start..]) {
+        let end = start + at;
+        let line = &bytes[start..end];
+        if !line.ends_with(b"\r") && !lenient {
+            return Err(Violation::Malformed("a line ends with a bare LF"));
+        }
+        if matches!(line, b"" | b"\r") {
+            return Ok(Some(end + 1));
+        }
+        start = end + 1;
+    }
+    Ok(None)
+}
+
+/// Splits a field line, refusing what RFC 9112 §5 does not allow.
+pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Violation::Folded);
+    }
+    let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let value = match rest {
+        [b':', value @ ..] if !name.is_empty() => value,
+        _ if !rest.contains(&b':') => return Err(Violation::Malformed("a header field has no colon")),
+        _ => return Err(Violation::Malformed("a header field name is malformed")),
+    };
+    // Every byte is looked at, without a way out: so the compiler can look at many at once.
+    if value.iter().fold(false, |found, byte| found | ((*byte < 32) & (*byte != b'\t')) | (*byte == 127)) {
+        return Err(Violation::Malformed("a control character in a header field"));
+    }
+    Ok((name, value))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    const TOKENS: [bool; 256] = {
+        let mut tokens = [false; 256];
+        let mut byte = 0u8;
+        while byte < 128 {
+            tokens[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+        while let [first, rest @ ..] = others {
+            tokens[*first as usize] = true;
+            others = rest;
+        }
+        tokens
+    };
+    TOKENS[usize::from(byte)]
+}
+
+/// The lines of a head, without their ends.
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let at = memchr(b'\n', rest)?;
+        let line = &rest[..at];
+        rest = &rest[at + 1..];
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
+}
+
+pub(super) fn folded(head: &[u8]) -> Violation {
+    match head_length(head, false) {
+        Ok(_) => Violation::Folded,
+        Err(bare) => bare,
+    }
+}
+
+/// RFC 9112 §3: three parts with a space between, the second of visible ASCII, the third a version.
+pub(super) fn check_request_line(head: &[u8]) -> Result<(), Violation> {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    let sound = method.is_some_and(|method| !method.is_empty() && method.iter().all(|byte| is_token(*byte)))
+        && target.is_some_and(|target| {
+            target.iter().all(u8::is_ascii_graphic) && http::Uri::try_from(target).is_ok()
+        })
+        && version.is_some_and(|version| version.starts_with(b"HTTP/"))
+        && parts.next().is_none();
+    if sound { Ok(()) } else { Err(Violation::Malformed("the request line is malformed")) }
+}
+
+/// What follows a complete head.
+pub(super) fn body_after(head: &[u8], allow_chunked_length: bool, lenient: bool) -> Result<State, Violation> {
+    let mut lines = lines(head);
+    let request_line = lines.next().unwrap_or_default();
+    if request_line.contains(&b'\r') {
+        return Err(Violation::Malformed("a bare CR inside a line"));
+    }
+    // The parser behind this drops it in silence, where another may route by it.
+    if request_line.contains(&b'#') {
+        return Err(Violation::Malformed("a fragment in the request's target"));
+    }
+    let http_10 = request_line.ends_with(b" HTTP/1.0");
+    let version = request_line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    if version.starts_with(b"HTTP/") && !matches!(&version[5..], b"1.1" | b"1.0") {
+        return Err(Violation::UnknownVersion);
+    }
+    let mut length = None;
+    let mut chunked = false;
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = field(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let stated = content_length(value)?;
+            if length.replace(stated).is_some_and(|before| !lenient || before != stated) {
+                return Err(Violation::Malformed("Content-Length is given more than once"));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let value = trim(value);
+            if value.split(|byte| *byte == b',').any(is_other_coding) {
+                return Err(Violation::UnknownCoding);
+            }
+            if chunked || http_10 || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Violation::Malformed("a Transfer-Encoding other than 'chunked'"));
+            }
+            chunked = true;
+        }
+    }
+    match (chunked, length) {
+        (true, Some(_)) if !allow_chunked_length && !lenient => {
+            Err(Violation::Malformed("Content-Length and Transfer-Encoding together"))
+        }
+        (true, _) => Ok(State::ChunkSize),
+        (false, Some(0) | None) => Ok(State::Head),
+        (false, Some(length)) => Ok(State::Body(length)),
+    }
+}
+
+/// One of the registered transfer codings that nobody uses between hops.
+fn is_other_coding(text: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
+    OTHERS.iter().any(|coding| trim(text).eq_ignore_ascii_case(coding))
+}
+
+/// Spaces only: a tab here is one of the classic disguises.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = value {
+        value = rest;
+    }
+    value
+}
+
+fn content_length(value: &[u8]) -> Result<u64, Violation> {
+    let digits = trim(value);
+    let malformed = Violation::Malformed("Content-Length is not a number");
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(malformed);
+    }
+    digits.iter().try_fold(0u64, |length, digit| {
+        let length = length.checked_mul(10).and_then(|length| length.checked_add(u64::from(digit - b'0')));
+        length.filter(|length| *length <= i64::MAX as u64).ok_or(malformed)
+    })
+}

@@ -1,0 +1,273 @@
+//! Interim responses (1xx) of upstreams, counted. The codecs pass over them, as many as there are: an upstream that sends
+//! them without end would keep a request, and us, busy with nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use rustc_hash::FxHashMap;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::io::Stream;
+
+/// Interim responses to one request; one more ends the connection.
+const MOST: u32 = 8;
+/// Streams whose responses are counted at one time. Those that were reset by us are never heard of again.
+const MOST_STREAMS: usize = 1024;
+/// What every interim response of HTTP/1 begins with, but for the minor version (`?`).
+const STATUS_LINE: &[u8; 10] = b"HTTP/1.? 1";
+/// RFC 9113 §4.1.
+const FRAME_HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const END_STREAM: u8 = 1;
+
+/// A connection to an upstream whose interim responses are counted.
+pub(super) struct Answers {
+    stream: Stream,
+    count: Count,
+}
+
+enum Count {
+    Http1(Heads),
+    Http2(Frames),
+}
+
+impl Answers {
+    /// Over HTTP/1. `asked` is the number of the request sent last.
+    pub(super) fn http1(stream: Stream, asked: Arc<AtomicU32>) -> Self {
+        let heads = Heads { asked, answering: 0, interim: 0, at: At::Body };
+        Self { stream, count: Count::Http1(heads) }
+    }
+
+    /// Over HTTP/2.
+    pub(super) fn http2(stream: Stream) -> Self {
+        Self { stream, count: Count::Http2(Frames::default()) }
+    }
+}
+
+/// The heads of HTTP/1 responses on one connection.
+struct Heads {
+    /// Number of the request sent last.
+    asked: Arc<AtomicU32>,
+    /// Of the one that is being answered.
+    answering: u32,
+    /// Interim responses to it.
+    interim: u32,
+    at: At,
+}
+
+/// Where in the stream of responses we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// So many bytes of a status line have been those of an interim response.
+    StatusLine(usize),
+    /// In the fields of an interim response; so many bytes of its last CRLF CRLF have come.
+    Fields(usize),
+    /// Behind the head of the response that counts.
+    Body,
+}
+
+impl Heads {
+    /// Looks at bytes just read; false when they are too much.
+    fn look(&mut self, bytes: &[u8]) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        if self.answering != asked {
+            (self.answering, self.interim, self.at) = (asked, 0, At::StatusLine(0));
+        }
+        for byte in bytes {
+            self.at = match self.at {
+                At::Body => return true,
+                At::StatusLine(at) if STATUS_LINE[at] != *byte && STATUS_LINE[at] != b'?' => At::Body,
+                At::StatusLine(at) if at + 1 < STATUS_LINE.len() => At::StatusLine(at + 1),
+                At::StatusLine(_) => {
+                    self.interim += 1;
+                    At::Fields(0)
+                }
+                At::Fields(at) => match (at, byte) {
+                    (3, b'\n') => At::StatusLine(0),
+                    (0 | 2, b'\r') | (1, b'\n') => At::Fields(at + 1),
+                    (_, b'\r') => At::Fields(1),
+                    _ => At::Fields(0),
+                },
+            };
+            if self.interim > MOST {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The frames of an HTTP/2 connection.
+#[derive(Default)]
+struct Frames {
+    /// The head of a frame that has not come to its end, and how much of it has come.
+    head: [u8; FRAME_HEAD],
+    held: usize,
+    /// What is to come of the payload.
+    payload: usize,
+    /// Heads by stream, until it ends.
+    heads: FxHashMap<u32, u32>,
+}
+
+impl Frames {
+    /// Looks at bytes just read; false when they are too much.
+    fn look(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let skipped = self.payload.min(bytes.len());
+            self.payload -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (FRAME_HEAD - self.held).min(bytes.len());
+            self.head[self.held..self.held + taken].copy_from_slice(&bytes[..taken]);
+            self.held += taken;
+            bytes = &bytes[taken..];
+            if self.held == FRAME_HEAD {
+                self.held = 0;
+                let [a, b, c, kind, flags, stream @ ..] = self.head;
+                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+                if !self.frame(kind, flags, u32::from_be_bytes(stream)) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32) -> bool {
+        match kind {
+            HEADERS | DATA if flags & END_STREAM != 0 => {
+                self.heads.remove(&stream);
+            }
+            RESET => {
+                self.heads.remove(&stream);
+            }
+            HEADERS => {
+                if self.heads.len() >= MOST_STREAMS {
+                    self.heads.clear();
+                }
+                let heads = self.heads.entry(stream).or_insert(0);
+                *heads += 1;
+                // One of them is the response's own; which one, only its status would tell.
+                return *heads <= MOST + 1;
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+impl AsyncRead for Answers {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let start = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let fresh = &buf.filled()[start..];
+        let fine = match &mut this.count {
+            Count::Http1(heads) => heads.look(fresh),
+            Count::Http2(frames) => frames.look(fresh),
+        };
+        match fine {
+            true => Poll::Ready(Ok(())),
+            false => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many interim responses")))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Answers {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Interim responses that get through, in pieces of this size.
+    fn through(one: &[u8], size: usize) -> u32 {
+        let asked = Arc::new(AtomicU32::new(1));
+        let mut heads = Heads { asked, answering: 0, interim: 0, at: At::Body };
+        let refused = one.repeat(20).chunks(size).any(|piece| !heads.look(piece));
+        heads.interim - u32::from(refused)
+    }
+
+    #[test]
+    fn eight_interim_responses_pass_however_they_are_cut() {
+        for one in [
+            "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.0 102 \r\nA: \r\r\n\r\n",
+        ] {
+            for size in 1..one.len() {
+                assert_eq!(through(one.as_bytes(), size), 8, "{one:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_are_not_looked_at_and_every_request_has_its_eight() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let mut heads = Heads { asked: Arc::clone(&asked), answering: 0, interim: 0, at: At::Body };
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(8);
+        for request in 1..5 {
+            asked.store(request, Ordering::Relaxed);
+            assert!(heads.look(&interim));
+            assert!(heads.look(b"HTTP/1.1 200 OK\r\n\r\n"));
+            for _ in 0..5 {
+                assert!(heads.look(&interim));
+            }
+        }
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    #[test]
+    fn heads_of_streams_are_counted_however_they_are_cut() {
+        let head = |stream, flags| frame(HEADERS, flags, stream, &[HEADERS; 20]);
+        let mut bytes = Vec::new();
+        for stream in [1, 3, 5] {
+            (0..9).for_each(|_| bytes.extend(head(stream, 4)));
+            bytes.extend(frame(DATA, 0, stream, &[0; 200]));
+            bytes.extend(head(stream, END_STREAM | 4));
+        }
+        bytes.extend(head(7, 4));
+        for size in 1..100 {
+            let mut frames = Frames::default();
+            assert!(bytes.chunks(size).all(|piece| frames.look(piece)), "by {size}");
+            assert_eq!(frames.heads.len(), 1);
+            let flood = head(7, 4).repeat(9);
+            assert!(!flood.chunks(size).all(|piece| frames.look(piece)), "by {size}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What one translation leaves for the next.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use plenipo_model::{Cluster, Edge, HostPattern, Listener, Serve};
+use plenipo_resources::{Object, ObjectId, Report, Set, View};
+
+use super::directory::{Directory, Slices};
+use super::hosts::{self, Association, HostEntry};
+use super::listener::{self, Serving};
+use super::mapping::{self, Patterns, Policies, Reading};
+use super::mappings::{Mappings, RouteLists};
+use super::module::Settings;
+use super::ours::Ours;
+use super::tls::{Contexts, KeyMaterial, SecretName, Secrets};
+use super::upstream::{Clusters, Upstreams, World};
+use super::{missing_authorisation, tcp, unused_contexts};
+use crate::changes::Changes;
+use crate::findings::{Finding, Findings};
+use crate::ledger::Ledger;
+use crate::options::Options;
+
+/// What one translation leaves for the next, so that a change costs what it touches. A translation from nothing is one with
+/// an empty memory: there is no other way to translate.
+///
+/// What is kept, and when it is made anew:
+/// - What a Mapping says ([`Reading`]) depends on its object, on [`Options`], on the Modules, TLSContexts and resolvers
+///   (the *basis*) and on the Secrets that reading it looked at. Objects are the same when they are the same `Arc`.
+/// - Where it stands among others, and so the routes, depends on that, on the names and selectors of the Hosts and on
+///   whether authorisation is missing (the *frame*'s terms). A group with the same members keeps its route, to the very
+///   `Arc`; a Host with the same routes keeps its list.
+/// - A cluster depends on the first Mapping that wants it and on the Service, EndpointSlices and Endpoints of that name:
+///   endpoints come and go without a Mapping being read.
+/// - Certificates depend on their Secrets. Files are read every time.
+/// - Everything else (Listeners, Hosts, Modules, TCPMappings) is translated every time: there are few.
+///
+/// What was found goes into the ledger with what it was found in, and out again with it.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    set: Set,
+    options: Option<Options>,
+    /// Objects of the kinds that are translated every time.
+    frame: Arc<[Arc<Object>]>,
+    basis: Vec<Arc<Object>>,
+    terms: Terms,
+    slices: Slices,
+    material: KeyMaterial,
+    patterns: Patterns,
+    mappings: Mappings,
+    routes: RouteLists,
+    /// What was found in what is translated every time.
+    found: Vec<Finding>,
+    ledger: Ledger,
+}
+
+/// What a translation says.
+#[derive(Debug)]
+pub(crate) struct Translation {
+    pub(crate) edge: Edge,
+    pub(crate) report: Report,
+    /// The objects that the report refuses.
+    pub(crate) refused: BTreeSet<ObjectId>,
+}
+
+/// What decides which Hosts take a Mapping, and what for.
+#[derive(PartialEq, Eq, Debug, Default)]
+struct Terms {
+    hosts: Vec<(HostPattern, Option<BTreeMap<String, String>>)>,
+    unauthorised: bool,
+}
+
+/// Everything that is read every time.
+struct Frame<'f, 'a> {
+    set: &'a Set,
+    options: &'a Options,
+    ours: &'f Ours<'a>,
+    world: World<'f, 'a>,
+    hosts: &'f [HostEntry<'a>],
+    upstreams: &'f Upstreams<'a>,
+    unauthorised: bool,
+}
+
+impl Memory {
+    /// What the objects of `set` ask for.
+    pub(crate) fn translate(&mut self, set: &Set, options: &Options) -> Translation {
+        let changes = Changes::between(&self.set, set);
+        self.material.follow(&changes);
+        if changes.all().any(|object| is_of_frame(object)) {
+            self.frame = set.objects().iter().filter(|object| is_of_frame(object)).cloned().collect();
+        }
+        let objects = Arc::clone(&self.frame);
+        let mut findings = Findings::new(set);
+        let ours = Ours::select(&objects, options, &mut findings);
+        let settings = Settings::read(&ours, options, &mut findings);
+        let contexts = Contexts::new(&ours);
+        let mut secrets = Secrets::new(set, options, std::mem::take(&mut self.material));
+        let hosts = hosts::read(&ours, &contexts, &settings, options, &mut secrets, &mut findings);
+        let frame = Frame {
+            set,
+            options,
+            ours: &ours,
+            world: World { settings: &settings, contexts: &contexts },
+            hosts: &hosts,
+            upstreams: &Upstreams::new(&ours, options),
+            unauthorised: missing_authorisation(&ours, &mut findings),
+        };
+        let edge = self.edge(&frame, &changes, &mut secrets, &mut findings);
+        unused_contexts(&ours, &contexts, &mut findings);
+        self.material = secrets.into_material();
+        self.set = set.clone();
+        let found = findings.into_found();
+        self.ledger.replace(&self.found, &found);
+        self.found = found;
+        let (report, refused) = self.ledger.close();
+        Translation { edge, report, refused }
+    }
+
+    fn edge<'a>(
+        &mut self,
+        frame: &Frame<'_, 'a>,
+        changes: &Changes,
+        secrets: &mut Secrets<'a>,
+        findings: &mut Findings,
+    ) -> Edge {
+        let Frame { set, options, world, hosts, .. } = *frame;
+        let places = self.slices.follow(changes);
+        let another = self.follow_options(options);
+        let fresh = self.follow_basis() || another;
+        let read = self.read(frame, changes, fresh, secrets);
+        let everywhere = self.follow_terms(frame) || fresh;
+        if everywhere || !read.is_empty() {
+            let mut association = Association::new(hosts, options.disable_strict_label_selectors);
+            let which = (fresh || !everywhere).then_some(&*read);
+            self.mappings.place(which, &mut association, &mut self.ledger);
+        }
+        let Mappings { groups, clusters, .. } = &mut self.mappings;
+        let changed = groups.settle(world.settings, frame.unauthorised, &mut self.ledger);
+        let directory = Directory::new(set, &self.slices);
+        clusters.settle(&directory, &places, options, another, &mut self.ledger);
+        let mut tcp = tcp::Reader {
+            world,
+            options,
+            hosts,
+            upstreams: frame.upstreams,
+            clusters,
+            own: BTreeMap::new(),
+            directory,
+            secrets,
+            findings,
+        };
+        let relays = tcp.read(frame.ours);
+        let own = tcp.own;
+        let routes = self.routes.follow(groups, &changed, hosts, world.settings, everywhere);
+        let terms = listener::read(frame.ours, &relays, options, findings);
+        let serving = Serving { hosts, routes, tcp: &relays, settings: world.settings, options };
+        let listeners: Vec<Listener> =
+            terms.iter().filter_map(|terms| listener::listener(terms, &serving, findings)).collect();
+        let served = served(&listeners, serving.routes);
+        self.routes.name(served, groups, &changed, everywhere, clusters);
+        let clusters = all_clusters(&listeners, clusters, &own);
+        Edge { listeners, clusters }
+    }
+
+    /// Whether the options are others than the last time.
+    fn follow_options(&mut self, options: &Options) -> bool {
+        if self.options.as_ref() == Some(options) {
+            return false;
+        }
+        self.options = Some(options.clone());
+        true
+    }
+
+    /// Whether the objects that all Mappings depend on are others than the last time.
+    fn follow_basis(&mut self) -> bool {
+        let basis: Vec<_> = self.frame.iter().filter(|object| is_of_basis(object)).cloned().collect();
+        let same = basis.len() == self.basis.len()
+            && basis.iter().zip(&self.basis).all(|(now, before)| Arc::ptr_eq(now, before));
+        self.basis = basis;
+        !same
+    }
+
+    /// Whether Mappings may belong elsewhere than the last time.
+    fn follow_terms(&mut self, frame: &Frame<'_, '_>) -> bool {
+        let known = &self.terms;
+        let same_host = |(host, known): (&HostEntry<'_>, &(HostPattern, Option<BTreeMap<_, _>>))| {
+            host.pattern == known.0 && host.selector == known.1.as_ref()
+        };
+        if known.unauthorised == frame.unauthorised
+            && known.hosts.len() == frame.hosts.len()
+            && frame.hosts.iter().zip(&known.hosts).all(same_host)
+        {
+            return false;
+        }
+        let hosts = frame.hosts.iter().map(|host| (host.pattern.clone(), host.selector.cloned()));
+        self.terms = Terms { hosts: hosts.collect(), unauthorised: frame.unauthorised };
+        true
+    }
+
+    /// Reads the Mappings that may not say what they said; with `fresh`, all. They have no place yet.
+    fn read<'a>(
+        &mut self,
+        frame: &Frame<'_, 'a>,
+        changes: &Changes,
+        fresh: bool,
+        secrets: &mut Secrets<'a>,
+    ) -> Vec<ObjectId> {
+        for object in &changes.gone {
+            self.mappings.remove(&object.id, &mut self.patterns, &mut self.ledger);
+        }
+        let mut reader = mapping::Reader {
+            world: frame.world,
+            options: frame.options,
+            upstreams: frame.upstreams,
+            secrets,
+            patterns: &mut self.patterns,
+            plain: Arc::new(Policies::plain(frame.world.settings)),
+            findings: Findings::default(),
+        };
+        let mut readings: Vec<Reading> = if fresh {
+            frame.set.objects().iter().filter_map(|object| reader.read(object)).collect()
+        } else {
+            let changed: Vec<_> = changes.all().filter_map(|object| secret(object)).collect();
+            let others = (!changed.is_empty()).then(|| self.mappings.that_asked_for(&changed));
+            changes
+                .new
+                .iter()
+                .chain(others.into_iter().flatten())
+                .filter_map(|object| reader.read(object))
+                .collect()
+        };
+        // Loaded in this order, nearly all stand at the end of the lists that they belong to.
+        readings.sort_by(|a, b| a.order.cmp(&b.order));
+        let ids = readings.iter().map(|reading| reading.object.id.clone()).collect();
+        for reading in readings {
+            self.mappings.insert(reading, &mut self.patterns, &mut self.ledger);
+        }
+        ids
+    }
+}
+
+fn is_of_frame(object: &Object) -> bool {
+    match &object.view {
+        View::Listener(_)
+        | View::Host(_)
+        | View::TcpMapping(_)
+        | View::TlsContext(_)
+        | View::Module(_)
+        | View::Resolver(_)
+        | View::AuthService(_)
+        | View::Inactive => true,
+        _ => false,
+    }
+}
+
+fn is_of_basis(object: &Object) -> bool {
+    matches!(object.view, View::Module(_) | View::TlsContext(_) | View::Resolver(_))
+}
+
+fn secret(object: &Object) -> Option<SecretName> {
+    let (namespace, name) = (object.id.namespace.to_string(), object.id.name.to_string());
+    matches!(object.view, View::Secret(_)).then_some(SecretName::Secret { namespace, name })
+}
+
+/// Which of these lists of routes a Listener serves.
+fn served(listeners: &[Listener], routes: &[Arc<[Arc<plenipo_model::Route>]>]) -> Vec<bool> {
+    let chains = listeners.iter().flat_map(|listener| &listener.chains);
+    let servers = chains.filter_map(|chain| match &chain.serve {
+        Serve::Http(server) => Some(server),
+        Serve::Tcp(_) | Serve::Udp(_) => None,
+    });
+    let lists = servers.flat_map(|server| &server.hosts).map(|host| Arc::as_ptr(&host.routes));
+    let lists: HashSet<_> = lists.collect();
+    routes.iter().map(|list| lists.contains(&Arc::as_ptr(list))).collect()
+}
+
+/// The clusters that something served names.
+fn all_clusters(
+    listeners: &[Listener],
+    clusters: &Clusters,
+    own: &BTreeMap<Arc<str>, Arc<Cluster>>,
+) -> BTreeMap<Arc<str>, Arc<Cluster>> {
+    let mut all = clusters.served().clone();
+    for chain in listeners.iter().flat_map(|listener| &listener.chains) {
+        let targets = match &chain.serve {
+            Serve::Http(_) => continue,
+            Serve::Tcp(route) => &route.targets,
+            Serve::Udp(route) => &route.targets,
+        };
+        for target in targets {
+            if let Some(cluster) = clusters.cluster(&target.cluster).or_else(|| own.get(&target.cluster)) {
+                all.insert(Arc::clone(&cluster.name), Arc::clone(cluster));
+            }
+        }
+    }
+    all
+}

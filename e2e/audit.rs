@@ -1,0 +1,187 @@
+//! `plenipo audit`: every way from a client to a backend.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use plenipo_testkit::certs::Authority;
+
+use crate::gateway::{directory, output};
+
+/// Three doors to one gateway: an ALB that talks clear text to it, an NLB that passes TLS through, and a Classic load
+/// balancer that ends TLS on layer 4 in front of a Host that redirects.
+const IN_FRONT: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: shop
+  annotations:
+    alb.ingress.kubernetes.io/scheme: internet-facing
+    alb.ingress.kubernetes.io/listen-ports: '[{"HTTPS": 443}]'
+    alb.ingress.kubernetes.io/certificate-arn: arn:aws:acm:eu-west-1:111122223333:certificate/shop
+    kubernetes.io/ingress.class: alb
+spec:
+  rules:
+    - host: shop.example.com
+      http:
+        paths:
+          - {path: /, pathType: Prefix, backend: {service: {name: gateway, port: {number: 80}}}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: gateway
+spec:
+  type: NodePort
+  selector: {app: gateway}
+  ports:
+    - {name: http, port: 80, targetPort: 8080, nodePort: 30080}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: through
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip
+    service.beta.kubernetes.io/aws-load-balancer-proxy-protocol: "*"
+spec:
+  type: LoadBalancer
+  selector: {app: gateway}
+  ports:
+    - {name: https, port: 443, targetPort: 8443}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: looping
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-ssl-cert: arn:aws:acm:eu-west-1:111122223333:certificate/shop
+    service.beta.kubernetes.io/aws-load-balancer-ssl-ports: "443"
+    service.beta.kubernetes.io/aws-load-balancer-backend-protocol: tcp
+spec:
+  type: LoadBalancer
+  selector: {app: gateway}
+  ports:
+    - {name: https, port: 443, targetPort: 8081}
+---
+"#;
+
+const GATEWAY: &str = r#"
+apiVersion: getambassador.io/v3alpha1
+kind: Module
+metadata: {name: ambassador}
+spec: {config: {xff_num_trusted_hops: 1, use_remote_address: false}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Listener
+metadata: {name: behind-alb}
+spec: {port: 8080, protocolStack: [HTTP, TCP], securityModel: XFP, hostBinding: {namespace: {from: ALL}}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Listener
+metadata: {name: behind-classic}
+spec: {port: 8081, protocol: HTTP, securityModel: INSECURE, hostBinding: {namespace: {from: ALL}}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Listener
+metadata: {name: through}
+spec: {port: 8443, protocol: HTTPSPROXY, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Host
+metadata: {name: shop}
+spec:
+  hostname: shop.example.com
+  tlsSecret: {name: shop-tls}
+  requestPolicy: {insecure: {action: Redirect}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: clear}
+spec: {hostname: shop.example.com, prefix: /, service: "shop:80"}
+---
+"#;
+
+fn objects() -> TempDir {
+    let authority = Authority::new("audit");
+    let secret = authority.server(&["shop.example.com"]).secret_yaml("shop-tls", "default");
+    directory(&format!("{IN_FRONT}{GATEWAY}{secret}")).expect("a directory can be made")
+}
+
+fn audit(directory: &TempDir, arguments: &[&str]) -> Output {
+    let path = directory.path().to_str().expect("a path of ASCII letters");
+    output(&[&["audit", path], arguments].concat())
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The paragraph of the way whose load balancer is of this kind.
+fn way<'a>(text: &'a str, scheme: &str, kind: &str) -> &'a str {
+    let mut ways = text.split("\n\n");
+    let found = ways.find(|way| way.starts_with(scheme) && way.contains(&format!("→ {kind} ")));
+    found.unwrap_or_else(|| panic!("no way by {scheme} through {kind} in\n{text}"))
+}
+
+#[test]
+fn every_hop_says_what_protects_it() {
+    let objects = objects();
+    let told = text(&audit(&objects, &[]));
+    let alb = way(&told, "https", "ALB");
+    assert!(alb.starts_with("https://shop.example.com"), "{alb}");
+    assert!(alb.contains("certificate arn:aws:acm:eu-west-1:111122223333:certificate/shop"), "{alb}");
+    assert!(alb.contains("→ gateway :8080: HTTP in clear text"), "{alb}");
+    assert!(alb.contains("X-Forwarded-For, 1 from its right end"), "{alb}");
+    let through = way(&told, "https", "NLB");
+    assert!(
+        through.contains("(passes through), certificate shop.example.com, checked by the client"),
+        "{through}"
+    );
+    assert!(!told.contains("no Host or TLSContext"), "{told}");
+    let looping = way(&told, "https", "Classic ELB");
+    assert!(looping.contains("! redirects without end: TLS ends at the load balancer"), "{looping}");
+}
+
+#[test]
+fn it_is_a_gate_when_asked() {
+    let objects = objects();
+    assert_eq!(audit(&objects, &[]).status.code(), Some(0));
+    let gate = audit(&objects, &["--require", "encrypted"]);
+    assert_eq!(gate.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&gate.stderr).into_owned();
+    assert!(said.contains("gateway :8080: clear text"), "{said}");
+    assert_eq!(audit(&objects, &["--require", "mtls"]).status.code(), Some(1));
+    let nothing = directory("{}").expect("a directory can be made");
+    assert_eq!(audit(&nothing, &["--require", "mtls"]).status.code(), Some(0), "no way, no weak way");
+}
+
+#[test]
+fn json_and_a_page_that_loads_nothing() {
+    let objects = objects();
+    let json: Value = serde_json::from_str(&text(&audit(&objects, &["-o", "json"]))).expect("JSON");
+    let ways = json["ways"].as_array().expect("a list of ways");
+    assert!(ways.iter().any(|way| way["hops"][1]["tls"].is_null() && way["host"] == "shop.example.com"));
+    let page = text(&audit(&objects, &["-o", "html"]));
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    assert_eq!(page.matches("<svg").count(), ways.len());
+    for loads in ["<script", "src=", "<link", "url(", "@import"] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+}
+
+#[test]
+fn names_from_objects_are_text_on_the_page() {
+    let objects = directory(&format!(
+        "{}---\n{}",
+        "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: \"<b>x\"}\n\
+         spec: {port: 8080, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}\n",
+        "apiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {name: \"<script>\"}\n\
+         spec: {hostname: \"*\", requestPolicy: {insecure: {action: Route}}}\n",
+    ))
+    .expect("a directory can be made");
+    let page = text(&audit(&objects, &["-o", "html"]));
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
+}
