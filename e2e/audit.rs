@@ -1,4 +1,4 @@
-//! `plenipo audit`: every way from a client to a backend.
+//! `plenipo audit`: every way from a client to a backend; and `explain`, which begins at the load balancer too.
 
 use std::process::Output;
 
@@ -184,4 +184,52 @@ fn names_from_objects_are_text_on_the_page() {
     .expect("a directory can be made");
     let page = text(&audit(&objects, &["-o", "html"]));
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
+}
+
+fn explain(directory: &TempDir, arguments: &[&str]) -> String {
+    let path = directory.path().to_str().expect("a path of ASCII letters");
+    text(&output(&[&["explain", path], arguments].concat()))
+}
+
+#[test]
+fn an_explanation_begins_at_the_load_balancer() {
+    let objects = objects();
+    let url = "https://shop.example.com/basket?id=1";
+    // The Ingress names the host, so of the three load balancers with a port 443 it is the one.
+    let told = explain(&objects, &[url, "--from", "203.0.113.9", "--xff", "192.0.2.66"]);
+    for part in [
+        "balancer     ALB k8s-default-shop-",
+        "ends at the load balancer, with arn:aws:acm:eu-west-1:111122223333:certificate/shop",
+        "203.0.113.9 at the end of X-Forwarded-For, X-Forwarded-Proto: https, X-Forwarded-Port: 443",
+        "hop          port 8080 of the gateway gets clear text",
+        "client       203.0.113.9: place 1 from the right of x-forwarded-for",
+        "scheme       https: as x-forwarded-proto says",
+        "Mapping default/clear",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    let other = explain(&objects, &["https://elsewhere.example.com/"]);
+    assert!(other.contains("could take it too (--through NAME)"), "{other}");
+    let other = explain(&objects, &["https://elsewhere.example.com/", "--through", "Ingress default/shop"]);
+    assert!(other.contains("answer       404 of the load balancer"), "{other}");
+}
+
+#[test]
+fn what_layer_four_passes_on_is_explained_as_the_gateway_sees_it() {
+    let objects = directory(&format!("{}{GATEWAY}", through_only())).expect("a directory can be made");
+    let told = explain(&objects, &["https://shop.example.com/", "--from", "203.0.113.9"]);
+    for part in [
+        "balancer     NLB k8s-default-through-",
+        "tls          passes through the load balancer unread",
+        "port 8443 of the gateway gets the bytes as they came, after a PROXY header of version 2",
+        "there is no Secret default/shop-tls",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+}
+
+/// Only the Service whose load balancer passes TLS through.
+fn through_only() -> String {
+    let service = IN_FRONT.split("---\n").find(|document| document.contains("name: through\n"));
+    format!("{}---\n", service.expect("it is in the text"))
 }

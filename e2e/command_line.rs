@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use anyhow::Result;
+use plenipo_testkit::{Authority, Issued};
 use serde_json::Value;
 
 use crate::gateway::{CLEAR_TEXT, directory, mapping, output, plenipo};
@@ -198,6 +199,66 @@ fn a_closed_pipe_is_no_failure() -> Result<()> {
         let mut said = String::new();
         child.stderr.take().expect("it is piped").read_to_string(&mut said)?;
         assert_eq!(said, "", "{arguments:?}");
+    }
+    Ok(())
+}
+
+/// A Listener behind a load balancer that passes client certificates through, and a Host that wants one.
+const BEHIND_BALANCER: &str = "apiVersion: getambassador.io/v3alpha1
+kind: Listener
+metadata:
+  name: http
+  namespace: default
+  annotations:
+    plenipo.io/client-certificate-from: alb-passthrough
+    plenipo.io/trusted-peers: 10.0.0.0/8
+spec:
+  {port: 8080, protocol: HTTPS, securityModel: XFP, l7Depth: 1, hostBinding: {namespace: {from: ALL}}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Host
+metadata: {name: known, namespace: default}
+spec:
+  hostname: known.example.com
+  requestPolicy: {insecure: {action: Route}}
+  tlsSecret: {name: own}
+  tls: {ca_secret: clients, cert_required: true}
+";
+
+#[test]
+fn explain_tells_who_the_client_is_behind_a_load_balancer() -> Result<()> {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let yaml = [
+        BEHIND_BALANCER,
+        "---\n",
+        &servers.server(&["known.example.com"]).secret_yaml("own", "default"),
+        "---\n",
+        &clients.secret_yaml("clients", "default", None),
+        &mapping("quote", "/", "quote"),
+    ];
+    let directory = directory(&yaml.concat())?;
+    let path = directory.path().to_string_lossy().into_owned();
+    let told = |peer: &str, shown: Option<&Issued>| {
+        let field = shown.map(|shown| {
+            format!("X-Amzn-Mtls-Clientcert: {}", shown.cert_pem().replace(' ', "%20").replace('\n', "%0A"))
+        });
+        let mut arguments = vec!["explain", &path, "http://known.example.com:8080/", "--peer", peer];
+        arguments.extend(field.iter().flat_map(|field| ["-H", field]));
+        String::from_utf8_lossy(&output(&arguments).stdout).into_owned()
+    };
+    let good = clients.client("good");
+    for (text, part, routed) in [
+        (told("10.0.0.1", Some(&good)), "CN=good, by the certificate that the load balancer tells of", true),
+        (
+            told("10.0.0.1", None),
+            "403: what the load balancer tells is refused (client_certificate_missing)",
+            false,
+        ),
+        (told("10.0.0.1", Some(&servers.client("foreign"))), "(client_certificate_invalid)", false),
+        (told("192.0.2.1", Some(&good)), "the peer is not the load balancer", false),
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+        assert_eq!(text.contains("Mapping default/quote"), routed, "{text}");
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::gateway::{plenipo, root};
 
 /// The certificate that YAML here names.
-pub(crate) const ARN: &str = "arn:aws:acm:us-east-1:123456789012:certificate/example";
+pub(crate) const ARN: &str =
+    "arn:aws:acm:eu-west-1:481516234299:certificate/2b7e1516-28ae-4d2a-a6ab-f7158809cf4f";
 
 /// `plenipo edge` or `plenipo run --edge`, on ports of its own.
 pub(crate) struct Front {

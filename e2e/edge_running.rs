@@ -158,7 +158,7 @@ async fn rules_decide_in_their_order() -> Result<()> {
 async fn nobody_gets_past_an_authentication() -> Result<()> {
     let upstream = Upstream::http("app").start().await;
     let annotations = "    alb.ingress.kubernetes.io/listen-ports: '[{\"HTTPS\": 443}]'
-    alb.ingress.kubernetes.io/certificate-arn: arn:aws:acm:us-east-1:123456789012:certificate/example
+    alb.ingress.kubernetes.io/certificate-arn: arn:aws:acm:eu-west-1:481516234299:certificate/2b7e1516-28ae-4d2a-a6ab-f7158809cf4f
     alb.ingress.kubernetes.io/auth-type: cognito
     alb.ingress.kubernetes.io/auth-idp-cognito: '{\"userPoolARN\":\"a\",\"userPoolClientID\":\"b\",\"userPoolDomain\":\"c\"}'\n";
     let yaml = ingress(annotations, &path("/*", "app", "{number: 80}"));
@@ -185,7 +185,8 @@ async fn a_policy_is_kept_as_far_as_it_can_be() -> Result<()> {
     // Without --acm: a certificate that nobody has signed.
     let front = Front::alone(&yaml, &[443], &["--resolve", &resolve(&upstream)]).await?;
     ensure!(front.process.output().contains(&format!("self-signed, since no --acm names it: {ARN}")));
-    assert_eq!(front.curl(&nobody(), "https://app.example.com/", &[])?.status, 0);
+    let unbelieved = front.curl(&nobody(), "https://app.example.com/", &[])?;
+    ensure!(unbelieved.status == 0 && unbelieved.complaint.contains("certificate"), "{unbelieved:?}");
     assert_eq!(front.curl(&nobody(), "https://app.example.com/", &["-k"])?.status, 200);
     ensure!(front.handshake(443, "app.example.com", &["-tls1_3"])?.contains("TLSv1.3"));
     let old = front.handshake(443, "app.example.com", &["-tls1_2"])?;
@@ -224,6 +225,54 @@ async fn load_balancers_of_one_port_have_addresses_of_their_own() -> Result<()> 
         told.contains(&format!("127.0.0.1:{port}")) && told.contains(&format!("127.0.0.2:{port}")),
         "{told}"
     );
+    Ok(())
+}
+
+/// A Service behind a network load balancer whose target group has these attributes.
+fn network(attributes: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata:
+  name: app
+  namespace: default
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip
+    service.beta.kubernetes.io/aws-load-balancer-target-group-attributes: {attributes}
+spec:
+  type: LoadBalancer
+  selector: {{app: app}}
+  ports: [{{port: 80, targetPort: 9000}}]
+"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn targets_see_the_client_where_that_is_asked_for() -> Result<()> {
+    let upstream = Upstream::http("app").start().await;
+    for (preserve, peer) in [("true", "127.0.0.5"), ("false", "127.0.0.1")] {
+        let yaml = network(&format!("preserve_client_ip.enabled={preserve}"));
+        let front = Front::alone(&yaml, &[80], &["--resolve", &resolve(&upstream)]).await?;
+        let curled = front.curl(&nobody(), "http://app.example.com/", &[])?;
+        let echoed: Echoed = serde_json::from_str(&curled.body).with_context(|| format!("{curled:?}"))?;
+        assert_eq!(echoed.peer.ip().to_string(), peer, "{preserve}");
+        assert!(echoed.header("x-forwarded-for").is_empty(), "nothing is read, nothing is added");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn proxy_headers_have_the_layout_of_aws() -> Result<()> {
+    let upstream = Upstream::http("app").proxy_header().start().await;
+    let yaml = network("proxy_protocol_v2.enabled=true");
+    let front = Front::alone(&yaml, &[80], &["--resolve", &resolve(&upstream)]).await?;
+    let curled = front.curl(&nobody(), "http://app.example.com/", &[])?;
+    let echoed: Echoed = serde_json::from_str(&curled.body).with_context(|| format!("{curled:?}"))?;
+    let header = echoed.proxy_header.context("no header")?;
+    // Signature, PROXY over TCP4, 84 bytes, the client's address and the one it asked for; the checksum is first.
+    assert!(header.starts_with("0d0a0d0a000d0a515549540a211100547f0000057f000001"), "{header}");
+    assert_eq!((header.len(), &header[56..62]), (200, "030004"));
     Ok(())
 }
 

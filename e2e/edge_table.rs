@@ -146,7 +146,11 @@ async fn check(row: &Row) -> Result<()> {
     holds(&front.curl(shown_by, &url("https"), &[])?, row.tls).with_context(|| format!("TLS\n{}", tell()))?;
     let shown = front.handshake(443, "quote.example.com", &[])?;
     let issuer = shown.lines().find(|line| line.starts_with("issuer=")).unwrap_or_default();
-    ensure!(issuer.contains(&format!("CN = {},", row.shown_by)), "the certificate is not the {}'s: {issuer}", row.shown_by);
+    ensure!(
+        issuer.contains(&format!("CN = {},", row.shown_by)),
+        "the certificate is not the {}'s: {issuer}",
+        row.shown_by
+    );
     Ok(())
 }
 

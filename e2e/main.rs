@@ -6,6 +6,7 @@ mod audit;
 mod command_line;
 mod documentation;
 mod edge;
+mod edge_certificates;
 mod edge_running;
 mod edge_table;
 mod examples;

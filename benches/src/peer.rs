@@ -24,6 +24,9 @@ use crate::setup::{Back, Setup};
 pub(crate) enum Peer {
     /// Ours.
     Plenipo,
+    /// Ours, behind a load balancer that it runs too; compared with itself only.
+    #[value(skip)]
+    PlenipoEdge,
     /// From PyPI, with BoringSSL.
     Envoy,
     /// From Debian, with OpenSSL.
@@ -40,17 +43,18 @@ const STOP: Duration = Duration::from_secs(5);
 
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
+        let named = self.to_possible_value().map(|value| value.get_name().to_owned());
+        f.pad(named.as_deref().unwrap_or("plenipo behind its edge"))
     }
 }
 
 impl Peer {
-    /// All of them, ours first.
+    /// Those that are compared with each other, ours first.
     pub(crate) const ALL: [Self; 4] = [Self::Plenipo, Self::Envoy, Self::Haproxy, Self::Nginx];
 
     fn program(self) -> PathBuf {
         match self {
-            Self::Plenipo => root().join("target/bench-peer/plenipo"),
+            Self::Plenipo | Self::PlenipoEdge => root().join("target/bench-peer/plenipo"),
             Self::Envoy => envoy::program(),
             Self::Haproxy => "haproxy".into(),
             Self::Nginx => "nginx".into(),
@@ -63,7 +67,7 @@ impl Peer {
     /// When it cannot be started; the message names it.
     pub(crate) fn version(self) -> Result<String> {
         let argument = match self {
-            Self::Plenipo => "version",
+            Self::Plenipo | Self::PlenipoEdge => "version",
             Self::Envoy => "--version",
             Self::Haproxy | Self::Nginx => "-v",
         };
@@ -97,6 +101,7 @@ impl Peer {
     fn configure(self, setup: &Setup) -> Result<Vec<String>> {
         match self {
             Self::Plenipo => plenipo::configure(setup),
+            Self::PlenipoEdge => plenipo::configure_edge(setup),
             Self::Envoy => envoy::configure(setup),
             Self::Haproxy => haproxy::configure(setup),
             Self::Nginx => nginx::configure(setup),
@@ -143,7 +148,7 @@ impl Running {
     /// When files cannot be written or the proxy cannot be told.
     pub(crate) fn add_route(&mut self, setup: &Setup, host: &str, prefix: &str) -> Result<()> {
         match self.peer {
-            Peer::Plenipo => plenipo::add_route(setup, host, prefix),
+            Peer::Plenipo | Peer::PlenipoEdge => plenipo::add_route(setup, host, prefix),
             Peer::Envoy => envoy::add_route(setup, host, prefix),
             Peer::Haproxy => {
                 haproxy::add_route(setup, host, prefix)?;

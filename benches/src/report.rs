@@ -21,6 +21,7 @@ pub(crate) fn one(scenario: Scenario, measured: &Measured) -> String {
         Measured::Load(load) => format!("{}{}", heads(), load_line(scenario, load)),
         Measured::Idle(samples) => idle(samples),
         Measured::Routes(samples) => routes(samples),
+        Measured::Edge(load) => edge(load),
     }
 }
 
@@ -120,6 +121,23 @@ fn ratio(samples: &BTreeMap<String, Vec<Sample>>, other: Peer) -> String {
         |peer: Peer| samples.get(&peer.to_string()).into_iter().flatten().map(|sample| sample.microseconds);
     let ratios = of(Peer::Plenipo).zip(of(other)).map(|(ours, theirs)| ours / theirs);
     Summary::of(ratios).map_or_else(|| NOTHING.into(), |summary| summary.to_string())
+}
+
+/// Ours alone, and behind a load balancer in the same process.
+fn edge(load: &LoadSamples) -> String {
+    let of = |peer: Peer| {
+        load.samples.get(&peer.to_string()).into_iter().flatten().map(|sample| sample.microseconds)
+    };
+    let ratios = of(Peer::Plenipo).zip(of(Peer::PlenipoEdge)).map(|(alone, both)| alone / both);
+    let ratio = Summary::of(ratios).map_or_else(|| NOTHING.into(), |summary| summary.to_string());
+    let mut text =
+        String::from("| | CPU us per request | requests per CPU second, of the gateway's |\n|---|---|---|\n");
+    for (peer, share) in [(Peer::Plenipo, "1".to_owned()), (Peer::PlenipoEdge, ratio)] {
+        let cost =
+            Summary::of(of(peer)).map_or_else(|| NOTHING.into(), |summary| format!("{:.1}", summary.median));
+        let _ = writeln!(text, "| {peer} | {cost} | {share} |");
+    }
+    text
 }
 
 fn latency(scenario: Scenario, load: &LoadSamples) -> String {

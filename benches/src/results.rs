@@ -44,6 +44,8 @@ pub(crate) enum Measured {
     Idle(Vec<IdleSample>),
     /// Routes.
     Routes(Vec<RoutesSample>),
+    /// Load through the gateway alone, and through a load balancer before it.
+    Edge(LoadSamples),
 }
 
 /// By proxy, one per round; the same index is the same round.

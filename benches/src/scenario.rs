@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use crate::Effort;
 use crate::load::Load;
 use crate::material::KeyKind;
+use crate::peer::Peer;
 use crate::results::Measured;
 use crate::setup::{Back, Front};
 use crate::{idle, rounds, routes};
@@ -47,6 +48,8 @@ pub(crate) enum Scenario {
     J,
     /// HTTP/1.1, 1 MiB answers
     K,
+    /// HTTP/1.1 through an Application Load Balancer run by the same process, and through the gateway alone
+    Edge,
 }
 
 impl Scenario {
@@ -74,6 +77,11 @@ impl Scenario {
         match self {
             Self::H => Ok(Measured::Idle(idle::measure(effort)?)),
             Self::I => Ok(Measured::Routes(routes::measure(effort)?)),
+            Self::Edge => {
+                let (front, back, load) = self.parts();
+                let effort = Effort { peers: vec![Peer::Plenipo, Peer::PlenipoEdge], ..effort.clone() };
+                Ok(Measured::Edge(rounds::measure(&effort, front, back, load)?))
+            }
             _ => {
                 let (front, back, load) = self.parts();
                 Ok(Measured::Load(rounds::measure(effort, front, back, load)?))
@@ -84,7 +92,7 @@ impl Scenario {
     fn parts(self) -> (Front, Back, Load) {
         let (ec, rsa) = (KeyKind::EcdsaP256, KeyKind::Rsa2048);
         match self {
-            Self::A | Self::H | Self::I => (Front::Http, Back::Clear, Load::http(64)),
+            Self::A | Self::H | Self::I | Self::Edge => (Front::Http, Back::Clear, Load::http(64)),
             Self::B => (Front::Https(ec), Back::Clear, Load::http(64)),
             Self::C => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 8, streams: 16 }),
             Self::C1 => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 64, streams: 1 }),

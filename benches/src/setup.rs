@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) port: u16,
     /// Port for the peer's own interface, where it has one.
     pub(crate) admin: u16,
+    /// Port for the gateway behind a load balancer of the peer's own.
+    pub(crate) behind: u16,
     /// Where to put configuration files; of this peer alone.
     pub(crate) folder: PathBuf,
     /// Certificates.
@@ -77,10 +79,12 @@ impl Ground {
     /// # Errors
     /// When there is no free port.
     pub(crate) fn setup(&self, peer: Peer, front: Front, back: Back, routes: usize) -> Result<Setup> {
-        let folder = self.folder.path().join(format!("{peer}-{routes}"));
+        let folder = self.folder.path().join(format!("{peer}-{routes}").replace(' ', "-"));
         std::fs::create_dir_all(&folder)?;
-        let (upstream, port, admin) = (loopback(claim_port()?), claim_port()?, claim_port()?);
-        Ok(Setup { front, back, upstream, port, admin, folder, material: self.material.clone(), routes })
+        let (upstream, port, admin, behind) =
+            (loopback(claim_port()?), claim_port()?, claim_port()?, claim_port()?);
+        let material = self.material.clone();
+        Ok(Setup { front, back, upstream, port, admin, behind, folder, material, routes })
     }
 }
 

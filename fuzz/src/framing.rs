@@ -9,7 +9,8 @@ use plenipo_proxy::framing::{Framing, Progress, Rest};
 /// complete head was either passed as one or refused.
 pub fn framing(input: &[u8]) {
     let Some((choice, stream)) = input.split_first() else { return };
-    let mode = [None, Some(Desync::Monitor), Some(Desync::Defensive), Some(Desync::Strictest)][usize::from(choice >> 6)];
+    let mode = [None, Some(Desync::Monitor), Some(Desync::Defensive), Some(Desync::Strictest)]
+        [usize::from(choice >> 6)];
     let new = || {
         let framing = Framing::new(2048, choice & 1 != 0);
         match mode {

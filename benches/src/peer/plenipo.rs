@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -13,26 +14,52 @@ const API: &str = "apiVersion: getambassador.io/v3alpha1";
 pub(super) fn configure(setup: &Setup) -> Result<Vec<String>> {
     let objects = setup.folder.join("objects");
     fs::create_dir_all(&objects)?;
-    fs::write(objects.join("gateway.yaml"), gateway(setup)?)?;
+    fs::write(objects.join("gateway.yaml"), gateway(setup, setup.port)?)?;
     for (host, prefixes) in setup.hosts() {
         fs::write(objects.join(format!("{host}.yaml")), routed_host(setup, &host, &prefixes)?)?;
     }
+    Ok(arguments(setup, "--config", &objects))
+}
+
+/// The gateway on another port, and an Application Load Balancer where the clients come.
+pub(super) fn configure_edge(setup: &Setup) -> Result<Vec<String>> {
+    let objects = setup.folder.join("objects");
+    fs::create_dir_all(&objects)?;
+    fs::write(objects.join("gateway.yaml"), gateway(setup, setup.behind)?)?;
+    let balancer = format!(
+        "apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {{name: alb}}
+spec: {{controller: ingress.k8s.aws/alb}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: gateway
+  namespace: default
+  annotations: {{alb.ingress.kubernetes.io/target-type: ip}}
+spec:
+  ingressClassName: alb
+  rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: gateway, port: {{number: 80}}}}}}}}]}}}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: gateway, namespace: default}}
+spec: {{selector: {{app: gateway}}, ports: [{{port: 80, targetPort: {}}}]}}
+",
+        setup.behind
+    );
+    fs::write(objects.join("balancer.yaml"), balancer)?;
+    let mut arguments = arguments(setup, "--edge", &objects);
+    arguments.extend(["--port-map".to_owned(), format!("80={}", setup.port)]);
+    Ok(arguments)
+}
+
+fn arguments(setup: &Setup, flag: &str, objects: &Path) -> Vec<String> {
     let admin = format!("127.0.0.1:{}", setup.admin);
     let objects = objects.display().to_string();
-    let arguments = [
-        "run",
-        "--config",
-        &objects,
-        "--workers",
-        "1",
-        "--admin",
-        &admin,
-        "--bind",
-        "127.0.0.1",
-        "--log",
-        "error",
-    ];
-    Ok(arguments.map(String::from).into())
+    let usual = ["--workers", "1", "--admin", &admin, "--bind", "127.0.0.1", "--log", "error"];
+    ["run", flag, &objects].into_iter().chain(usual).map(String::from).collect()
 }
 
 /// Emissary offers nothing by ALPN unless told.
@@ -49,7 +76,7 @@ pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
 }
 
 /// Everything but the routes of the routes scenario. The peers write no access log either.
-fn gateway(setup: &Setup) -> Result<String> {
+fn gateway(setup: &Setup, port: u16) -> Result<String> {
     let mut yaml = format!(
         "{API}
 kind: Module
@@ -65,7 +92,7 @@ spec:
   securityModel: {}
   hostBinding: {{namespace: {{from: ALL}}}}
 ",
-        setup.port,
+        port,
         match setup.front {
             Front::Http => "HTTP",
             Front::Https(_) => "HTTPS",

@@ -105,14 +105,25 @@ fn problem(set: &Set, group: &Group<'_>, error: &GroupError) -> Problem {
         object: id,
         field: error.field.clone(),
         message: format!("{about}{}{kept_waiting}", error.message),
-        fix: match (error.message.contains("conflicting"), others.is_empty()) {
-            (true, _) => "let all Ingresses of the group say the same, or only one of them say it".to_owned(),
-            (false, true) => "correct it: until then no load balancer is made".to_owned(),
-            (false, false) => {
-                "correct it; an Ingress that must not wait for others belongs in a group of its own"
-                    .to_owned()
-            }
-        },
+        fix: fix(&error.message, others.is_empty()).to_owned(),
+    }
+}
+
+/// What to do about what the controller says.
+fn fix(message: &str, alone: bool) -> &'static str {
+    let known = [
+        ("conflicting", "let all Ingresses of the group say the same, or only one of them say it"),
+        ("When using Instance targets", "give the Service type: NodePort, or the Ingress target-type: ip"),
+        ("lb not dual-stack", "give the Ingress ip-address-type: dualstack, or the Service IPv4"),
+        ("unable to find port", "name a port that the Service has"),
+        ("deletion_protection is enabled", "switch deletion_protection.enabled off first, then delete it"),
+    ];
+    if let Some((_, fix)) = known.iter().find(|(part, _)| message.contains(part)) {
+        return fix;
+    }
+    match alone {
+        true => "correct it: until then no load balancer is made",
+        false => "correct it; an Ingress that must not wait for others belongs in a group of its own",
     }
 }
 

@@ -122,6 +122,9 @@ pub fn ingress(set: &Set, object: &Object, gates: &Gates) -> Ownership {
                 controller(format!("its IngressClass {name} is {INGRESS_CONTROLLER}'s"))
             }
             Some(other) => Ownership::nobody(format!("its IngressClass {name} is {other}'s")),
+            None if is_presumed(set, object, name) => controller(format!(
+                "there is no IngressClass {name} here, and it is presumed to be {INGRESS_CONTROLLER}'s"
+            )),
             None => Ownership::nobody(format!("there is no IngressClass {name}")),
         };
     }
@@ -141,6 +144,13 @@ pub fn ingress(set: &Set, object: &Object, gates: &Gates) -> Ownership {
         }
         _ => Ownership::nobody("it names no class, and there is no default IngressClass"),
     }
+}
+
+/// Is a class that is not there presumed to be the controller's? Its chart brings the class `alb`, so nobody keeps that with
+/// the Ingresses. And where no class is kept at all, an Ingress with the controller's annotations was written for it.
+pub(crate) fn is_presumed(set: &Set, object: &Object, name: &str) -> bool {
+    let annotated = || Annotations::ingress(&object.meta.annotations).starting_with("").next().is_some();
+    name == "alb" || (set.of_kind("IngressClass").is_empty() && annotated())
 }
 
 fn class_controller<'a>(set: &'a Set, name: &str) -> Option<&'a str> {

@@ -35,10 +35,12 @@ pub fn build(set: &Set, object: &Object, account: &Account) -> Result<Option<Sta
     let View::Service(service) = &object.view else { return Ok(None) };
     let annotations = Annotations::service(&object.meta.annotations);
     if object.meta.deleting {
-        return deleted(object, annotations).map(|()| None);
+        let mut alive = object.clone();
+        alive.meta.deleting = false;
+        let was_ours = is_ours(&alive, service, account);
+        return if was_ours { deleted(object, annotations).map(|()| None) } else { Ok(None) };
     }
-    let owner = owner::service(object, service, &account.gates).owner;
-    if owner.is_none_or(|owner| owner.controller != Controller::LoadBalancerController) {
+    if !is_ours(object, service, account) {
         return Ok(None);
     }
     let request = Request {
@@ -52,6 +54,11 @@ pub fn build(set: &Set, object: &Object, account: &Account) -> Result<Option<Sta
         existing: account.existing.get(&stack_id(object)).and_then(|found| found.first()),
     };
     request.stack().map(Some)
+}
+
+fn is_ours(object: &Object, service: &Service, account: &Account) -> bool {
+    let owner = owner::service(object, service, &account.gates).owner;
+    owner.is_some_and(|owner| owner.controller == Controller::LoadBalancerController)
 }
 
 /// An object with a deletion time is there only because a finalizer holds it: the controller's.

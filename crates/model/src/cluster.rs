@@ -31,6 +31,10 @@ pub struct Cluster {
     pub tls: Option<Arc<TlsClient>>,
     /// PROXY header sent on every new connection.
     pub send_proxy: Option<SendProxyProtocol>,
+    /// Relayed connections and datagrams go on from the client's own address, where this machine has it (as it has all of
+    /// 127.0.0.0/8 on Linux): what a load balancer that preserves client addresses does for anybody.
+    #[serde(skip_serializing_if = "is_false")]
+    pub from_client: bool,
     /// Bound on connecting (TCP and TLS together). Default 3 s.
     #[serde(with = "crate::duration")]
     pub connect_timeout: Duration,
@@ -298,6 +302,10 @@ pub enum HealthProbe {
     Tcp,
 }
 
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Cluster {
     /// A cluster with the usual settings: round robin, HTTP/1, clear text, 3 s to connect.
     pub fn new(name: &str, source: Source, endpoints: Endpoints) -> Self {
@@ -321,6 +329,7 @@ impl Cluster {
             sticky: None,
             slow_start: None,
             drain: None,
+            from_client: false,
         }
     }
 

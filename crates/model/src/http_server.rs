@@ -216,7 +216,7 @@ pub struct ClientCertDetails {
 pub struct ForwardedIdentity {
     /// TCP peers (or who their PROXY header says they are) that are believed. Fields from others are left out.
     pub from: Vec<IpNet>,
-    /// The fields. Those of a passthrough are a certificate that nobody has checked yet, and are passed on to upstreams as
+    /// The fields; with [`ClientCertificateFields::None`] nothing is read, only kept from others. Those of a passthrough are a certificate that nobody has checked yet, and are passed on to upstreams as
     /// they came; those of a verification are taken as told.
     pub fields: ClientCertificateFields,
     /// What certificates of a passthrough are checked against; none = nothing. One that does not pass is answered 403.

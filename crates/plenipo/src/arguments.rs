@@ -1,11 +1,15 @@
 //! The command line as typed. What it means together with the environment is worked out in `settings`.
 
+mod balancers;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plenipo_resources::Severity;
+
+pub(crate) use balancers::{BalancerArguments, EdgeArguments, PemPair, TrustFiles};
 
 /// A Kubernetes edge gateway in one binary.
 ///
@@ -69,42 +73,6 @@ pub(crate) struct ReadingArguments {
     pub(crate) port_map: Vec<(u16, u16)>,
 }
 
-/// What load balancers that run here depend on besides the objects.
-#[derive(Args, Debug, Clone, Default)]
-pub(crate) struct BalancerArguments {
-    /// Files that stand for a certificate of ACM or IAM; may be given several times [default: self-signed]
-    #[arg(long, value_name = "ARN=CERT.PEM,KEY.PEM", value_parser = pem_pair, help_heading = "Load balancers")]
-    pub(crate) acm: Vec<PemPair>,
-    /// Files that stand for a trust store, by ARN or name; may be given several times
-    #[arg(long, value_name = "NAME=CA.PEM[,CRL.PEM]", value_parser = trust_files, help_heading = "Load balancers")]
-    pub(crate) trust_store: Vec<TrustFiles>,
-    /// Where the gateway is [default: where its listeners bind, on this machine]
-    #[arg(long, value_name = "IP", help_heading = "Load balancers")]
-    pub(crate) gateway_address: Option<IpAddr>,
-    /// Serve load balancers that have a web ACL, without it, instead of answering 503
-    #[arg(long, help_heading = "Load balancers")]
-    pub(crate) without_web_acl: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct EdgeArguments {
-    /// Directory of YAML files; followed while running
-    pub(crate) directory: PathBuf,
-    #[command(flatten)]
-    pub(crate) reading: ReadingArguments,
-    #[command(flatten)]
-    pub(crate) balancers: BalancerArguments,
-    /// Threads that carry traffic [default: one per processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) workers: Option<u16>,
-    /// How log lines look
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter
-    #[arg(long, value_name = "FILTER", default_value = "warn")]
-    pub(crate) log: String,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
     /// Directory of YAML files; followed while running [default: $AMBASSADOR_CONFIG_DIR]
@@ -153,6 +121,12 @@ pub(crate) struct CheckArguments {
     /// Leave out problems of a code, everywhere or on one object; may be given several times
     #[arg(long, value_name = "CODE[=KIND NS/NAME]", value_parser = suppression)]
     pub(crate) suppress: Vec<Suppression>,
+    /// Print the documents with every patch that can be written instead; what is left goes to standard error
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// YAML file of facts that no object shows: region, certificates, zones, … (docs/checks/README.md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
 }
@@ -181,6 +155,9 @@ pub(crate) struct ExplainArguments {
     /// PEM file of the certificate that the client shows
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
+    /// The load balancer it comes through, by name or by object ("Ingress default/shop") [default: one that can take it]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) through: Option<String>,
     /// How the answer is printed
     #[arg(short, long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) output: TableFormat,
@@ -322,28 +299,6 @@ pub(crate) struct Resolution {
     pub(crate) address: SocketAddr,
 }
 
-/// Files that stand for a certificate.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct PemPair {
-    /// Of ACM or IAM.
-    pub(crate) arn: String,
-    /// Its chain, leaf first.
-    pub(crate) certificate: PathBuf,
-    /// Its key.
-    pub(crate) key: PathBuf,
-}
-
-/// Files that stand for a trust store.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct TrustFiles {
-    /// Its ARN or name.
-    pub(crate) name: String,
-    /// Authorities.
-    pub(crate) roots: PathBuf,
-    /// Revocation lists.
-    pub(crate) revocation: Option<PathBuf>,
-}
-
 /// Problems to leave out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Suppression {
@@ -370,30 +325,6 @@ fn port_pair(text: &str) -> Result<(u16, u16), String> {
         Some((declared.parse().ok()?, bound.parse().ok()?))
     };
     read().ok_or_else(|| "should look like 443=8443".to_owned())
-}
-
-fn pem_pair(text: &str) -> Result<PemPair, String> {
-    let read = || {
-        let (arn, files) = text.split_once('=')?;
-        let (certificate, key) = files.split_once(',')?;
-        let whole = ![arn, certificate, key].contains(&"");
-        whole.then(|| PemPair { arn: arn.to_owned(), certificate: certificate.into(), key: key.into() })
-    };
-    read().ok_or_else(|| "should look like arn:aws:acm:…=cert.pem,key.pem".to_owned())
-}
-
-fn trust_files(text: &str) -> Result<TrustFiles, String> {
-    let read = || {
-        let (name, files) = text.split_once('=')?;
-        let (roots, revocation) = match files.split_once(',') {
-            Some((roots, revocation)) => (roots, Some(revocation)),
-            None => (files, None),
-        };
-        let whole = ![Some(name), Some(roots), revocation].contains(&Some(""));
-        let revocation = revocation.map(PathBuf::from);
-        whole.then(|| TrustFiles { name: name.to_owned(), roots: roots.into(), revocation })
-    };
-    read().ok_or_else(|| "should look like clients=ca.pem or clients=ca.pem,crl.pem".to_owned())
 }
 
 fn suppression(text: &str) -> Result<Suppression, String> {
@@ -467,21 +398,6 @@ mod tests {
         assert!(resolution("quote=127.0.0.1:9000").is_err());
         assert!(resolution(":80=127.0.0.1:9000").is_err());
         assert!(resolution("quote:80=elsewhere:9000").is_err());
-    }
-
-    #[test]
-    fn files_for_names() {
-        let pair = pem_pair("arn:aws:acm:x:1:certificate/a=c.pem,k.pem").unwrap();
-        assert_eq!((pair.arn.as_str(), pair.key), ("arn:aws:acm:x:1:certificate/a", PathBuf::from("k.pem")));
-        let store = trust_files("clients=ca.pem,crl.pem").unwrap();
-        assert_eq!(store.revocation, Some(PathBuf::from("crl.pem")));
-        assert_eq!(trust_files("clients=ca.pem").unwrap().revocation, None);
-        for bad in ["a", "a=c.pem", "=c.pem,k.pem", "a=,k.pem", "a=c.pem,"] {
-            assert!(pem_pair(bad).is_err(), "{bad}");
-        }
-        for bad in ["a", "=ca.pem", "a=", "a=ca.pem,"] {
-            assert!(trust_files(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

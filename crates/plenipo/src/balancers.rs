@@ -22,7 +22,7 @@ use crate::arguments::{BalancerArguments, ReadingArguments};
 use crate::settings::Reading;
 use material::Material;
 
-pub(crate) use material::Files;
+pub(crate) use material::{Files, stand_ins};
 
 /// The port that the gateway's probes are declared on.
 pub(crate) const ADMIN: u16 = 8877;

@@ -195,7 +195,9 @@ pub(crate) fn broken_framing(error: &hyper::Error) -> bool {
     let Some(cause) = std::error::Error::source(error) else { return false };
     let io = cause.downcast_ref::<std::io::Error>();
     let io = io.or_else(|| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
-    io.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput))
+    // An alert is told as invalid data too.
+    let alert = |cause: &std::io::Error| cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    io.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput) && !alert(cause))
 }
 
 fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {

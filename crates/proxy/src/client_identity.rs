@@ -127,6 +127,11 @@ impl CompiledIdentity {
         Ok(Taken { identity, fields })
     }
 
+    /// Does it read anything out of the fields? (Else it only sees to it that nobody but those believed sends them on.)
+    pub(crate) fn tells(&self) -> bool {
+        self.model.fields != ClientCertificateFields::None
+    }
+
     /// Is a load balancer at this address believed?
     pub(crate) fn believes(&self, address: IpAddr) -> bool {
         self.model.from.iter().any(|network| network.contains(&address.to_canonical()))

@@ -93,7 +93,7 @@ pub fn identity(
     headers: &HeaderMap,
 ) -> Option<ToldIdentity> {
     let host = request::parse_authority(authority).ok()?;
-    let identity = server.identity(&host)?;
+    let identity = server.identity(&host).filter(|identity| identity.tells())?;
     let believed = identity.believes(peer);
     Some(match identity.judge(believed, None, headers) {
         verdict if !believed => ToldIdentity::Unbelieved { refused: verdict.is_err() },

@@ -30,7 +30,8 @@ use hosts::{HostTable, Pages};
 pub(crate) use logs::Log;
 use logs::LogSinks;
 use tls::TlsConfigs;
-use upstreams::{Retired, Upstreams};
+use upstreams::Retired;
+pub(crate) use upstreams::Upstreams;
 
 /// The compiled edge. Immutable; a request holds one from its head to its last byte.
 pub struct Snapshot {
@@ -216,6 +217,16 @@ impl Snapshot {
     /// Opens all access logs anew.
     pub fn reopen_logs(&self) {
         self.logs.reopen();
+    }
+
+    /// The cluster of that name.
+    pub(crate) fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.find(name)
+    }
+
+    /// All clusters, to be compared with those of another snapshot.
+    pub(crate) fn clusters(&self) -> &Upstreams {
+        &self.upstreams
     }
 
     /// All clusters.

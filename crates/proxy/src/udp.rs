@@ -8,7 +8,7 @@ mod flows;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -173,7 +173,8 @@ impl Relay {
         {
             oldest.forget("evicted");
         }
-        let socket = connected(endpoint.address).map_err(|error| {
+        let from = upstream.model.from_client.then(|| client.ip().to_canonical());
+        let socket = connected(endpoint.address, from).map_err(|error| {
             tracing::debug!(endpoint = %endpoint.address, %error, "no socket for a flow");
             "no_socket"
         })?;
@@ -273,13 +274,14 @@ impl Relay {
     }
 }
 
-/// A socket that sends to, and hears, this endpoint only.
-fn connected(endpoint: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket that sends to, and hears, this endpoint only; from this address if this machine has it.
+fn connected(endpoint: SocketAddr, from: Option<IpAddr>) -> io::Result<UdpSocket> {
     let any: SocketAddr = match endpoint {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = StdSocket::bind(any)?;
+    let own = from.filter(|ip| ip.is_ipv4() == endpoint.is_ipv4());
+    let socket = own.and_then(|ip| StdSocket::bind((ip, 0)).ok()).map_or_else(|| StdSocket::bind(any), Ok)?;
     socket.connect(endpoint)?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)

@@ -159,14 +159,13 @@ impl Worker {
 
     /// Clusters that live on get their newest form; pools of those that are gone are dropped with their last request.
     fn refresh_clusters(&self, snapshot: &Snapshot) {
-        let newest: HashMap<u64, &Arc<Upstream>> =
-            snapshot.upstreams().map(|upstream| (upstream.live.id, upstream)).collect();
-        self.clusters.borrow_mut().retain(|id, cluster| match newest.get(id) {
-            Some(upstream) => {
-                *cluster.upstream.borrow_mut() = Arc::clone(upstream);
-                true
+        self.clusters.borrow_mut().retain(|id, cluster| {
+            let mut upstream = cluster.upstream.borrow_mut();
+            let newest = snapshot.upstream(&upstream.model.name).filter(|newest| newest.live.id == *id);
+            if let Some(newest) = newest {
+                *upstream = Arc::clone(newest);
             }
-            None => false,
+            newest.is_some()
         });
         self.logs.borrow_mut().clear();
     }

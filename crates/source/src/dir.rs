@@ -87,6 +87,11 @@ impl Directory {
         self.set()
     }
 
+    /// The files of the last reading, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.tree.files.keys().map(PathBuf::as_path)
+    }
+
     /// Everything as it was read last.
     fn set(&self) -> Set {
         let objects = self.objects.iter().map(|placed| Arc::clone(&placed.object));

@@ -1,6 +1,8 @@
 //! Client certificates, with TLS that ends before the gateway: AWS-51 to -57.
 
-use plenipo_model::{ChainTls, ClientAuth, ClientCertificateFields, TlsServer};
+use plenipo_model::{
+    ChainTls, ClientAuth, ClientCertificateFields, ForwardedIdentity, TlsServer, VirtualHost,
+};
 use plenipo_resources::ambassador::{Authentication, TlsConfig};
 use plenipo_resources::{Object, View};
 use serde_json::{Map, Value, json};
@@ -86,11 +88,16 @@ fn unreachable(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     }
 }
 
+/// Who tells a host which certificate a client showed, where it asks.
+fn told(host: &VirtualHost) -> Option<&ForwardedIdentity> {
+    host.client_identity.as_deref().filter(|identity| identity.fields != ClientCertificateFields::None)
+}
+
 /// AWS-55: another way to the same listener, where the fields are the client's own.
 fn forged(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     let reads = |name: &http::HeaderName| name.as_str().starts_with("x-amzn-mtls-");
     let trusted = passage.hosts().find_map(|(_, host)| {
-        let identity = host.client_identity.as_ref().map(|_| &host.source);
+        let identity = told(host).map(|_| &host.source);
         let matched =
             host.routes.iter().find(|route| route.matches.headers.iter().any(|header| reads(&header.name)));
         matched.map(|route| &route.source).or(identity)
@@ -110,8 +117,7 @@ fn forged(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
 
 /// AWS-55 again: fields under another name.
 fn renamed(scene: &Scene<'_>, ingress: &super::scene::IngressView<'_>, found: &mut Findings) {
-    let fields =
-        scene.passages.iter().flat_map(Passage::hosts).find_map(|(_, host)| host.client_identity.as_ref());
+    let fields = scene.passages.iter().flat_map(Passage::hosts).find_map(|(_, host)| told(host));
     for (key, raw) in &ingress.object.meta.annotations {
         if !key.starts_with("alb.ingress.kubernetes.io/listener-attributes.") {
             continue;

@@ -169,7 +169,10 @@ impl Findings {
             b.rule.severity.cmp(&a.rule.severity).then_with(|| key(a).cmp(&key(b)))
         });
         self.found.dedup_by(|later, first| {
-            later.rule == first.rule && later.object == first.object && later.field == first.field
+            later.rule == first.rule
+                && later.object == first.object
+                && later.field == first.field
+                && later.message == first.message
         });
         self.found
     }

@@ -112,7 +112,7 @@ fn strangers(name: &str, members: &[&IngressView<'_>], found: &mut Findings) {
 /// AWS-68: the controller builds all of a group or nothing.
 pub(super) fn blast_radius(scene: &Scene<'_>, found: &mut Findings) {
     for (name, members) in scene.groups().into_iter().filter(|(_, members)| members.len() > 1) {
-        for ingress in &members {
+        for ingress in members.iter().filter(|ingress| !ingress.object.meta.deleting) {
             let id = &ingress.object.id;
             let wrong = |one: &&super::Finding| one.object == *id && FATAL.contains(&one.rule.id);
             let because = found.so_far().iter().find(wrong).map(|one| one.rule.id);

@@ -79,7 +79,9 @@ fn answered(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     if application {
         finding.set(READY);
         if passage.group.target_type == TargetType::Ip {
-            finding.add(ingress_note("healthcheck-port"), ADMIN_PORT).add(ingress_note("healthcheck-protocol"), "HTTP");
+            finding
+                .add(ingress_note("healthcheck-port"), ADMIN_PORT)
+                .add(ingress_note("healthcheck-protocol"), "HTTP");
         } else if why.contains("301") {
             finding.add(ingress_note("success-codes"), "200,301");
         }

@@ -1,9 +1,9 @@
 //! Whose word about the client's address counts: AWS-04 to -09.
 //!
 //! A load balancer of layer 7 appends the address it sees to `X-Forwarded-For`. Behind `n` proxies that do, the client is
-//! the `n`-th address from the right end. Envoy, and the gateway after it, find it with `use_remote_address: true` by
-//! `n` trusted hops (the peer counts as the first), with `false` by `n - 1` (the list's last address counts as none).
-//! Emissary's documentation tells people to write `n` with `false`, which its program then does not read.
+//! the `n`-th address from the right end. The gateway's model, as Envoy, finds it with `use_remote_address: true` by `n`
+//! trusted hops (the peer counts as the first), with `false` by `n - 1` (the list's last address needs none). People write
+//! the number of proxies, whichever it is.
 
 use std::collections::BTreeSet;
 
@@ -44,50 +44,41 @@ fn proxies(scene: &Scene<'_>, passage: &Passage<'_>) -> u32 {
     further.saturating_add(u32::from(passage.listener.protocol.is_http()))
 }
 
-/// The hops to trust behind so many proxies.
-fn hops(remote: bool, proxies: u32) -> u32 {
-    if remote { proxies } else { proxies.saturating_sub(1) }
+/// The proxies that the gateway counts on.
+fn counted_on(forwarding: Forwarding) -> u32 {
+    forwarding.trusted_hops.saturating_add(u32::from(!forwarding.use_remote_address))
 }
 
 fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found: &mut Findings) {
-    let Forwarding { use_remote_address: remote, trusted_hops } = server.forwarding;
-    let proxies = proxies(scene, passage);
-    let documented = !remote && trusted_hops == proxies;
+    let (proxies, believed) = (proxies(scene, passage), counted_on(server.forwarding));
     let (object, field) = place(scene, passage);
-    if trusted_hops != hops(remote, proxies) && !documented {
+    if believed != proxies {
         let finding = found.on(
             4,
             object,
             field,
             format!(
-                "{proxies} {} in front of port {} of the gateway ({}), and {trusted_hops} trusted {}: the client's \
-                 address is taken from the wrong place of X-Forwarded-For",
+                "{proxies} {} before port {} of the gateway ({}), which counts on {believed}: the client's address is taken \
+                 from the wrong place of X-Forwarded-For",
                 if proxies == 1 { "proxy stands" } else { "proxies stand" },
                 passage.gateway.declared_port,
                 passage.name(),
-                if trusted_hops == 1 { "hop" } else { "hops" },
             ),
         );
-        finding.fix(format!("write {} with use_remote_address: false", hops(false, proxies)));
+        finding.fix(format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false"));
         mend(scene, passage, finding);
-    } else if remote || documented {
-        let message = if remote {
+    } else if server.forwarding.use_remote_address {
+        let finding = found.on(
+            6,
+            object,
+            field,
             format!(
                 "behind {} the gateway counts as the edge: it appends the load balancer's address to X-Forwarded-For, \
                  where the services behind look for the client's",
                 passage.name()
-            )
-        } else {
-            format!(
-                "with use_remote_address: false the first address from the right needs no hop: with {trusted_hops} the \
-                 one before it is taken, which the client may have written itself"
-            )
-        };
-        let finding = found.on(6, object, field, message);
-        finding.fix(format!(
-            "write use_remote_address: false and xff_num_trusted_hops: {}",
-            hops(false, proxies)
-        ));
+            ),
+        );
+        finding.fix("write use_remote_address: false");
         mend(scene, passage, finding);
     }
 }
@@ -141,16 +132,17 @@ fn place<'a>(
 
 /// The patch that makes the gateway believe exactly the load balancers in front.
 pub(super) fn mend(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding) {
-    set(scene, passage, finding, false, hops(false, proxies(scene, passage)));
+    set(scene, passage, finding, false, proxies(scene, passage));
 }
 
-fn set(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding, remote: bool, hops: u32) {
+fn set(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding, remote: bool, proxies: u32) {
     let Some(listener) = scene.object_of(&passage.gateway.source) else { return };
     let View::Listener(spec) = &listener.view else { return };
     if spec.l7_depth.is_some() {
         finding.edit(listener.id.clone(), Operation::Remove { path: "/spec/l7Depth".to_owned() });
     }
-    let config = [("xff_num_trusted_hops", Value::from(hops)), ("use_remote_address", Value::from(remote))];
+    let config =
+        [("xff_num_trusted_hops", Value::from(proxies)), ("use_remote_address", Value::from(remote))];
     match scene.module() {
         Some((module, _)) => {
             for (key, value) in config {

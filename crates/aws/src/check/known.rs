@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use plenipo_resources::{Set, View};
 use serde::Deserialize;
+
+use crate::account::{Account, Certificate};
 
 /// Facts that no object shows. All are optional: a rule that needs one says nothing without it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -34,4 +37,43 @@ pub struct KnownLoadBalancer {
     pub scheme: Option<String>,
     /// `classic`, `network` or `application`.
     pub kind: Option<String>,
+}
+
+impl Known {
+    /// The account to build load balancers for. Without known certificates every host has one: whether there is one in
+    /// ACM no object tells.
+    #[must_use]
+    pub fn account(&self, set: &Set) -> Account {
+        let mut account = Account::default();
+        if let Some(cluster) = &self.cluster {
+            account.cluster.clone_from(cluster);
+        }
+        if !self.vpc_cidrs.is_empty() {
+            account.vpc_cidrs.clone_from(&self.vpc_cidrs);
+        }
+        let known = self.certificates.iter();
+        account.certificates =
+            known.map(|(arn, names)| Certificate { arn: arn.clone(), names: names.clone() }).collect();
+        if account.certificates.is_empty() {
+            let names = hosts(set);
+            account.certificates.push(Certificate { arn: "arn:aws:acm:found-by-host".to_owned(), names });
+        }
+        account
+    }
+}
+
+fn hosts(set: &Set) -> Vec<String> {
+    let ingresses = set.of_kind("Ingress").iter().filter_map(|object| match &object.view {
+        View::Ingress(ingress) => Some(ingress),
+        _ => None,
+    });
+    let mut hosts: Vec<String> = ingresses
+        .flat_map(|ingress| {
+            let ruled = ingress.rules.iter().filter_map(|rule| rule.host.clone());
+            ruled.chain(ingress.tls.iter().flat_map(|tls| tls.hosts.clone()))
+        })
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
 }

@@ -1,5 +1,6 @@
 //! Names and values that Kubernetes refuses: AWS-23, -31, -59, -96.
 
+use plenipo_resources::ambassador::Host;
 use plenipo_resources::{Object, View};
 use serde_json::Value;
 
@@ -16,53 +17,47 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
         name(object, found);
         unquoted(object, found);
         match &object.view {
-            View::Mapping(mapping) if object.meta.api_version.ends_with("/v3alpha1") => {
-                if mapping.hostname.is_none() && mapping.host.is_none() {
-                    found
-                        .on(
-                            59,
-                            object,
-                            "/spec/hostname",
-                            "a Mapping of v3alpha1 needs a hostname: without one no Host takes it",
-                        )
-                        .fix("write hostname: \"*\", or the name it is for")
-                        .set("*");
-                }
+            View::Mapping(mapping) if mapping.hostname.is_none() && mapping.host.is_none() => {
+                without_hostname(object, found);
             }
-            View::Host(host) => {
-                for (field, selector) in
-                    [("mappingSelector", &host.mapping_selector), ("selector", &host.selector)]
-                {
-                    let Some(labels) = selector.as_ref().and_then(|selector| selector.match_labels.as_ref())
-                    else {
-                        continue;
-                    };
-                    let fits = |mapping: &Object| {
-                        labels.iter().all(|(key, value)| mapping.meta.labels.get(key) == Some(value))
-                    };
-                    if !labels.is_empty() && !scene.set.of_kind("Mapping").iter().any(|mapping| fits(mapping))
-                    {
-                        let wanted: Vec<String> =
-                            labels.iter().map(|(key, value)| format!("{key}: {value}")).collect();
-                        found
-                            .on(
-                                96,
-                                object,
-                                format!("/spec/{field}"),
-                                format!(
-                                    "no Mapping has the label {}: the Host serves nothing",
-                                    wanted.join(", ")
-                                ),
-                            )
-                            .fix(
-                                "label the Mappings, or leave the selector out: the hostname selects as well",
-                            )
-                            .unset();
-                    }
-                }
-            }
+            View::Host(host) => selectors(scene, object, host, found),
             _ => {}
         }
+    }
+}
+
+/// AWS-59.
+fn without_hostname(object: &Object, found: &mut Findings) {
+    if object.meta.api_version.ends_with("/v3alpha1") {
+        found
+            .on(
+                59,
+                object,
+                "/spec/hostname",
+                "a Mapping of v3alpha1 needs a hostname: without one no Host takes it",
+            )
+            .fix("write hostname: \"*\", or the name it is for")
+            .set("*");
+    }
+}
+
+/// AWS-96.
+fn selectors(scene: &Scene<'_>, object: &Object, host: &Host, found: &mut Findings) {
+    for (field, selector) in [("mappingSelector", &host.mapping_selector), ("selector", &host.selector)] {
+        let Some(labels) = selector.as_ref().and_then(|selector| selector.match_labels.as_ref()) else {
+            continue;
+        };
+        let fits =
+            |mapping: &Object| labels.iter().all(|(key, value)| mapping.meta.labels.get(key) == Some(value));
+        if labels.is_empty() || scene.set.of_kind("Mapping").iter().any(|mapping| fits(mapping)) {
+            continue;
+        }
+        let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let message = format!("no Mapping has the label {}: the Host serves nothing", wanted.join(", "));
+        found
+            .on(96, object, format!("/spec/{field}"), message)
+            .fix("label the Mappings, or leave the selector out: the hostname selects as well")
+            .unset();
     }
 }
 

@@ -36,65 +36,74 @@ fn tls_ports(service: &ServiceView<'_>, found: &mut Findings) {
     let tcp = || service.spec.ports.iter().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let secure = tcp().find(|port| port.port == 443).or_else(|| tcp().find(|port| is_named_https(port)));
     let usual =
-        secure.or_else(|| tcp().last()).map_or_else(|| "443".to_owned(), |port| port.port.to_string());
-    let Some(raw) = service.note(PORTS) else {
-        if tcp().any(|port| port.port == 80 || port.name.as_deref() == Some("http")) && tcp().count() > 1 {
+        secure.or_else(|| tcp().next_back()).map_or_else(|| "443".to_owned(), |port| port.port.to_string());
+    match service.note(PORTS) {
+        Some(raw) if service.is_lbc() => unknown_ports(service, raw, &usual, found),
+        Some(raw) => misspelled_ports(service, raw, found),
+        None if tcp().count() > 1
+            && tcp().any(|port| port.port == 80 || port.name.as_deref() == Some("http")) =>
+        {
             found
                 .on(
                     27,
                     service.object,
                     service_note(CERTIFICATE),
-                    "without aws-load-balancer-ssl-ports every port ends TLS, \
-                    port 80 as well: clients that speak clear text there get no answer",
+                    "without aws-load-balancer-ssl-ports every port ends TLS, port 80 as well: clients that speak \
+                     clear text there get no answer",
                 )
                 .fix("name the ports that shall end TLS")
                 .add(service_note(PORTS), usual);
         }
-        return;
-    };
-    let known = |entry: &str| {
-        service
-            .spec
-            .ports
-            .iter()
-            .any(|port| port.name.as_deref() == Some(entry) || port.port.to_string() == entry)
-    };
-    if service.is_lbc() {
-        let entries: Vec<&str> = raw.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
-        for wrong in entries.iter().filter(|entry| !known(entry)) {
-            let why = if *wrong == "*" { "it is no wildcard here" } else { "the Service has no such port" };
-            let sound: Vec<&str> = entries.iter().filter(|entry| known(entry)).copied().collect();
-            let value = if sound.is_empty() { usual.clone() } else { sound.join(",") };
-            found
-                .on(
-                    28,
-                    service.object,
-                    service_note(PORTS),
-                    format!("'{wrong}': {why}, and the load balancer is not made"),
-                )
-                .fix("name ports of the Service, by number or name")
-                .set(value);
-        }
-    } else if raw != "*" {
-        let wrong = |entry: &&str| {
-            let sound = entry.trim().to_lowercase();
-            **entry != sound
-                && service.spec.ports.iter().any(|port| {
-                    port.port.to_string() == sound
-                        || port.name.as_ref().is_some_and(|name| name.to_lowercase() == sound)
-                })
-        };
-        if let Some(entry) = raw.split(',').find(wrong) {
-            let value: Vec<String> = raw.split(',').map(|entry| entry.trim().to_lowercase()).collect();
-            found
-                .on(29, service.object, service_note(PORTS), format!(
-                    "the cloud provider compares letter by letter, with port names in lower case: '{entry}' is no port, \
-                     which stays clear text"
-                ))
-                .fix("write it without spaces and in lower case")
-                .set(value.join(","));
-        }
+        None => {}
     }
+}
+
+/// AWS-28.
+fn unknown_ports(service: &ServiceView<'_>, raw: &str, usual: &str, found: &mut Findings) {
+    let is_port = |entry: &str| {
+        let mut ports = service.spec.ports.iter();
+        ports.any(|port| port.name.as_deref() == Some(entry) || port.port.to_string() == entry)
+    };
+    let entries: Vec<&str> = raw.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
+    let (sound, wrong): (Vec<&str>, Vec<&str>) = entries.into_iter().partition(|entry| is_port(entry));
+    let Some(first) = wrong.first() else { return };
+    let why = if *first == "*" { "it is no wildcard here" } else { "the Service has no such port" };
+    found
+        .on(
+            28,
+            service.object,
+            service_note(PORTS),
+            format!("'{first}': {why}, and the load balancer is not made"),
+        )
+        .fix("name ports of the Service, by number or name")
+        .set(if sound.is_empty() { usual.to_owned() } else { sound.join(",") });
+}
+
+/// AWS-29.
+fn misspelled_ports(service: &ServiceView<'_>, raw: &str, found: &mut Findings) {
+    let plain = |entry: &str| entry.trim().to_lowercase();
+    let wrong = |entry: &&str| {
+        let sound = plain(entry);
+        let is_port = |port: &ServicePort| {
+            port.port.to_string() == sound
+                || port.name.as_ref().is_some_and(|name| name.to_lowercase() == sound)
+        };
+        **entry != sound && service.spec.ports.iter().any(is_port)
+    };
+    let Some(entry) = raw.split(',').find(wrong) else { return };
+    let value: Vec<String> = raw.split(',').map(plain).collect();
+    found
+        .on(
+            29,
+            service.object,
+            service_note(PORTS),
+            format!(
+                "the cloud provider compares letter by letter, with port names in lower case: '{entry}' is no port, \
+                 which stays clear text"
+            ),
+        )
+        .fix("write it without spaces and in lower case")
+        .set(value.join(","));
 }
 
 fn is_named_https(port: &ServicePort) -> bool {

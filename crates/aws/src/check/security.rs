@@ -1,6 +1,6 @@
 //! Which requests count as secure behind a load balancer that ends TLS: AWS-01, -02, -03, -71.
 
-use plenipo_model::{Action, InsecureAction, Listener, SecurityModel};
+use plenipo_model::{HeaderMatch, InsecureAction, Listener, SecurityModel, VirtualHost};
 use plenipo_resources::{Object, View};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ fn decrypted(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
             }
             InsecureAction::Reject => (2, "answers it 404", "/spec/requestPolicy/insecure/action"),
             InsecureAction::Route => {
-                relies_on_scheme(scene, passage, found);
+                relies_on_scheme(scene, passage, host, found);
                 continue;
             }
         };
@@ -113,29 +113,21 @@ fn free_port(scene: &Scene<'_>, beside: &Listener) -> u16 {
 }
 
 /// A route that looks at the scheme, which is `http` for everybody here.
-fn relies_on_scheme(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
-    for (_, host) in passage.hosts() {
-        for route in host.routes.iter() {
-            let looks = |name: &http::HeaderName| name.as_str() == "x-forwarded-proto";
-            if !route.matches.headers.iter().any(|header| looks(&header.name))
-                || !matches!(route.action, Action::Forward(_) | Action::Redirect(_))
-            {
-                continue;
-            }
-            let object = scene.object_or(&route.source, passage);
-            found
-                .on(
-                    3,
-                    object,
-                    "/spec/headers",
-                    format!(
-                        "it looks at X-Forwarded-Proto, which is http for what came to {} by TLS: layer 4 writes no \
-                         headers, and the gateway sees clear text",
-                        passage.name()
-                    ),
-                )
-                .fix("use a load balancer of layer 7, or a gateway port of its own with securityModel SECURE");
-        }
+fn relies_on_scheme(scene: &Scene<'_>, passage: &Passage<'_>, host: &VirtualHost, found: &mut Findings) {
+    let looks = |header: &HeaderMatch| header.name.as_str() == "x-forwarded-proto";
+    for route in host.routes.iter().filter(|route| route.matches.headers.iter().any(looks)) {
+        found
+            .on(
+                3,
+                scene.object_or(&route.source, passage),
+                "/spec/headers",
+                format!(
+                    "it looks at X-Forwarded-Proto, which is http for what came to {} by TLS: layer 4 writes no \
+                     headers, and the gateway sees clear text",
+                    passage.name()
+                ),
+            )
+            .fix("use a load balancer of layer 7, or a gateway port of its own with securityModel SECURE");
     }
 }
 
@@ -168,11 +160,11 @@ fn redirected_for_ever(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Fin
         );
         finding
             .fix("believe X-Forwarded-Proto: use_remote_address: false in the Module, and securityModel XFP");
-        if server.security == SecurityModel::Insecure {
-            if let Some(listener) = scene.object_of(&passage.gateway.source) {
-                let path = "/spec/securityModel".to_owned();
-                finding.edit(listener.id.clone(), Operation::Add { path, value: "XFP".into() });
-            }
+        if server.security == SecurityModel::Insecure
+            && let Some(listener) = scene.object_of(&passage.gateway.source)
+        {
+            let path = "/spec/securityModel".to_owned();
+            finding.edit(listener.id.clone(), Operation::Add { path, value: "XFP".into() });
         }
         if !believes {
             super::hops::mend(scene, passage, finding);

@@ -123,7 +123,7 @@ fn idle(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     };
     let Some((source, _)) = forwards(passage).find(|(_, forward)| long(forward)) else { return };
     let (object, field) = balancer_field(scene, passage);
-    let finding = found.on(77, object, field.clone(), format!(
+    let finding = found.on(77, object, field, format!(
         "{} cuts what is quiet for {seconds} s (504), and {source} has WebSockets or answers that take longer", passage.name()
     ));
     finding.fix("raise the load balancer's idle time-out");

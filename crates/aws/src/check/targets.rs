@@ -4,8 +4,10 @@ use plenipo_model::{Endpoints, HashKey, ProxyProtocol};
 use plenipo_resources::View;
 
 use super::finding::Findings;
-use super::scene::{Passage, Scene, ServiceView, entry, ingress_note, note, service_note, with_entry};
-use crate::annotations::INGRESS;
+use super::scene::{
+    Passage, Scene, ServiceView, annotation, entry, ingress_note, note, service_note, with_entry,
+};
+use crate::annotations::{INGRESS, SERVICE};
 use crate::stack::{Kind, Stack, TargetGroup, TargetProtocol, TargetType};
 
 const ATTRIBUTES: &str = "aws-load-balancer-target-group-attributes";
@@ -75,17 +77,23 @@ fn behind_bindings(scene: &Scene<'_>, found: &mut Findings) {
 
 fn second_balancer(service: &ServiceView<'_>, by: &str, target: &str, found: &mut Findings) {
     if service.type_() == "LoadBalancer" {
-        found
-            .on(
-                21,
-                service.object,
-                "/spec/type",
-                format!(
-                    "{by} has it behind a load balancer, and its type asks for a second one, past the first"
-                ),
+        let finding = found.on(
+            21,
+            service.object,
+            "/spec/type",
+            format!("{by} has it behind a load balancer, and its type asks for a second one, past the first"),
+        );
+        finding
+            .fix(
+                "make it a NodePort, or with ip targets a ClusterIP, without annotations for a load balancer",
             )
-            .fix("make it a NodePort, or with ip targets a ClusterIP")
             .set(if target == "ip" { "ClusterIP" } else { "NodePort" });
+        for key in balancer_annotations(service) {
+            finding.remove(annotation(key));
+        }
+        if service.spec.load_balancer_class.is_some() {
+            finding.remove("/spec/loadBalancerClass");
+        }
     }
 }
 
@@ -94,13 +102,12 @@ fn without_owner(service: &ServiceView<'_>, found: &mut Findings) {
     if service.owner.is_some() || service.type_() == "LoadBalancer" {
         return;
     }
-    let prefix = format!("{}/aws-load-balancer-", crate::annotations::SERVICE);
-    for key in service.object.meta.annotations.keys().filter(|key| key.starts_with(&prefix)) {
+    for key in balancer_annotations(service) {
         found
             .on(
                 22,
                 service.object,
-                super::scene::annotation(key),
+                annotation(key),
                 format!(
                     "a Service of type {} gets no load balancer of its own: nobody reads it",
                     service.type_()
@@ -109,6 +116,12 @@ fn without_owner(service: &ServiceView<'_>, found: &mut Findings) {
             .fix("take it out")
             .unset();
     }
+}
+
+/// Its annotations for a load balancer of its own.
+fn balancer_annotations<'a>(service: &ServiceView<'a>) -> impl Iterator<Item = &'a String> + use<'a> {
+    let keys = service.object.meta.annotations.keys();
+    keys.filter(|key| key.strip_prefix(SERVICE).is_some_and(|rest| rest.starts_with("/aws-load-balancer-")))
 }
 
 /// Is the client's address kept on the way to these targets?

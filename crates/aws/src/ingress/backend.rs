@@ -126,7 +126,7 @@ pub(super) fn over(service: &Object, ingress: &Object) -> BTreeMap<String, Strin
 }
 
 /// Who signs in: where all requests go to one Service, its annotations come first.
-fn sign_in(set: &Set, member: &Member<'_>, deed: &Deed) -> Result<Auth> {
+pub(super) fn sign_in(set: &Set, member: &Member<'_>, deed: &Deed) -> Result<Auth> {
     let only = match deed {
         Deed::Forward { targets, .. } => match targets.as_slice() {
             [only] => Some(only),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::group::Params;
 use crate::account::Account;
-use crate::owner::{DEFAULT_CLASS_ANNOTATION, INGRESS_CLASS_ANNOTATION, INGRESS_CONTROLLER};
+use crate::owner::{DEFAULT_CLASS_ANNOTATION, INGRESS_CLASS_ANNOTATION, INGRESS_CONTROLLER, is_presumed};
 
 /// The class the controller answers to in that annotation.
 const CLASS: &str = "alb";
@@ -46,7 +46,13 @@ pub(super) fn classify<'a>(
     let invalid = |reason: String| format!("invalid ingress class: {reason}");
     let missing = |kind: &str, name: &str| invalid(format!("{kind} {name:?} not found"));
     let Some(class) = class(set, &name) else {
-        return Err(missing("ingressclasses.networking.k8s.io", &name));
+        // In front of a directory classes may be kept elsewhere.
+        return match is_presumed(set, object, &name) {
+            _ if account.complete => Err(missing("ingressclasses.networking.k8s.io", &name)),
+            true => Ok(Class::Ours(None)),
+            false if set.of_kind("IngressClass").is_empty() => Ok(Class::Foreign),
+            false => Err(missing("ingressclasses.networking.k8s.io", &name)),
+        };
     };
     if class.controller != INGRESS_CONTROLLER {
         return Ok(Class::Foreign);

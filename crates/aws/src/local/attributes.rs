@@ -74,7 +74,7 @@ pub(super) fn deviations(stack: &Stack) -> Vec<String> {
     }
     for name in balancer.attributes.keys() {
         let begins = |known: &&str| name.starts_with(*known);
-        if WITHOUT_EFFECT.iter().any(|known| begins(&known)) || ACTED_ON.iter().any(|known| begins(&known)) {
+        if WITHOUT_EFFECT.iter().any(|known| begins(known)) || ACTED_ON.iter().any(|known| begins(known)) {
             continue;
         }
         if name.starts_with("access_log") || name.starts_with("connection_logs.") {

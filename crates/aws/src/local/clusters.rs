@@ -8,10 +8,12 @@ use plenipo_model::{
     Balance, Cluster, Endpoints, FailOpen, LimitSet, Limits, ProxyTlvs, SendProxyProtocol, Source,
     StickyEndpoint, TlsClient, TlsVersion, Transport, UpstreamProtocol, Verify,
 };
-use plenipo_resources::{ObjectId, View};
 
 use super::attributes::Attributes;
+use super::targets::of_gateway;
 use super::{Builder, Remarks, Site, health, policies};
+use crate::binding::bindings;
+use crate::reach;
 use crate::stack::{Kind, Listener, TargetGroup, TargetRef, TargetType};
 
 /// Time to connect to a target, by AWS's documentation of 504 answers.
@@ -62,12 +64,12 @@ impl Builder<'_> {
         let port = self.check_port(group, &found);
         let check = health::check(kind, group, port, tls.clone(), found.addresses.first().copied(), remarks);
         let cluster = Cluster {
+            from_client: preserves(site, group, transport, remarks),
             tls: group.protocol.is_tls().then(|| Arc::new(tls)),
             health_checks: vec![check],
             ..cluster(site, listener, group, &name, remarks)
         };
         let cluster = Cluster { endpoints: Endpoints::addresses(found.addresses), source, ..cluster };
-        preservation(site, group, transport, remarks);
         self.clusters.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(cluster));
         Target { cluster: name, group: Some(group) }
     }
@@ -76,7 +78,7 @@ impl Builder<'_> {
     fn foreign<'s>(&mut self, site: Site<'s>, target: &TargetRef, remarks: &mut Remarks) -> Target<'s> {
         let (TargetRef::Arn(text) | TargetRef::Name(text) | TargetRef::Own(text)) = target;
         let name: Arc<str> = format!("{}/{text}", site.stack.load_balancer.name).into();
-        let addresses: Vec<_> = self.binding(text).into_iter().collect();
+        let addresses: Vec<_> = self.binding(target).into_iter().collect();
         if addresses.is_empty() {
             let message =
                 format!("the target group {text} belongs to somebody else, and nothing tells its targets");
@@ -100,25 +102,12 @@ impl Builder<'_> {
     }
 
     /// The gateway's listener that a TargetGroupBinding makes the target of this group.
-    fn binding(&self, group: &str) -> Option<SocketAddr> {
-        let bindings =
-            self.set.of_kind("TargetGroupBinding").iter().filter_map(|object| match &object.view {
-                View::TargetGroupBinding(binding) => Some((object, binding)),
-                _ => None,
-            });
-        let named = |name: &Option<String>| name.as_deref() == Some(group);
-        for (object, binding) in bindings {
-            if !(named(&binding.target_group_arn) || named(&binding.target_group_name)) {
-                continue;
-            }
-            let service = ObjectId::new("Service", &object.id.namespace, &binding.service_ref.name);
-            let Some(port) = &binding.service_ref.port else { continue };
-            let listener = crate::reach::listener(self.set, self.options.gateway, &service, port);
-            if let Some(listener) = listener {
-                return Some(super::targets::of_gateway(self.options, listener.bind));
-            }
-        }
-        None
+    fn binding(&self, group: &TargetRef) -> Option<SocketAddr> {
+        let bindings = bindings(self.set).bindings;
+        let binding = bindings.iter().find(|binding| binding.target_group == *group)?;
+        let gateway = self.options.gateway;
+        let listener = reach::listener(self.set, gateway, &binding.service, &binding.service_port)?;
+        Some(of_gateway(self.options, listener.bind))
     }
 }
 
@@ -244,24 +233,26 @@ fn drain(site: Site<'_>, attributes: Attributes<'_>) -> Option<Duration> {
         }
         Kind::Classic => {
             let own = site.attributes();
-            let delay = own.seconds("connection_draining.timeout").unwrap_or(DRAIN);
+            let delay = own.seconds("connection_draining.timeout_seconds").unwrap_or(DRAIN);
             Some(if own.is("connection_draining.enabled") { delay } else { Duration::ZERO })
         }
     }
 }
 
-/// Says so when targets would see the client's address in AWS, and here do not.
-fn preservation(site: Site<'_>, group: &TargetGroup, transport: Transport, remarks: &mut Remarks) {
+/// Would targets see the client's address? Here they do when it is one of this machine's.
+fn preserves(site: Site<'_>, group: &TargetGroup, transport: Transport, remarks: &mut Remarks) -> bool {
     if site.stack.load_balancer.kind != Kind::Network || group.target_type == TargetType::Alb {
-        return;
+        return false;
     }
     let always = transport == Transport::Udp;
     let asked = Attributes(&group.attributes).switch("preserve_client_ip.enabled");
-    if always || asked.unwrap_or(group.target_type == TargetType::Instance) {
+    let preserves = always || asked.unwrap_or(group.target_type == TargetType::Instance);
+    if preserves {
+        let told = if group.proxy_version().is_some() { " (the PROXY header tells it)" } else { "" };
         remarks.deviations.push(format!(
-            "{}: targets see this machine's address where AWS would show them the client's{}",
+            "{}: targets see the addresses of this machine's clients, as in AWS; others come from this machine{told}",
             group.name,
-            if group.proxy_version().is_some() { " (the PROXY header tells it)" } else { "" }
         ));
     }
+    preserves
 }

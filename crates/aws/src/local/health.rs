@@ -35,31 +35,31 @@ pub(super) fn check(
     let wanted = &group.health_check;
     let seconds = |number: u32| Duration::from_secs(u64::from(number.max(1)));
     let asks = matches!(wanted.protocol, TargetProtocol::Http | TargetProtocol::Https);
-    // Its path answers "unimplemented" (12), which passes, on whatever speaks gRPC.
-    let grpc = asks && group.protocol_version.as_deref() == Some("GRPC");
-    let elsewhere = matches!(port, CheckPort::Unknown(_));
-    if grpc || elsewhere {
-        let path = wanted.path.as_deref().filter(|_| asks).unwrap_or_default();
-        let port = match port {
-            CheckPort::Traffic => "the traffic port".to_owned(),
-            CheckPort::Other(port) | CheckPort::Unknown(port) => format!("port {port}"),
-        };
-        let protocol = wanted.protocol.as_str();
-        remarks.deviations.push(format!(
-            "{}: healthy is what takes a connection, {protocol} {path} on {port} is not asked for",
-            group.name
-        ));
-    }
-    let probe = if !asks || grpc || elsewhere {
-        HealthProbe::Tcp
-    } else {
-        HealthProbe::Http {
-            path: wanted.path.clone().unwrap_or_else(|| "/".to_owned()),
+    let path = wanted.path.clone();
+    let codes = wanted.success_codes.as_deref();
+    let probe = match port {
+        _ if !asks => HealthProbe::Tcp,
+        CheckPort::Unknown(port) => {
+            let (protocol, path) = (wanted.protocol.as_str(), path.unwrap_or_default());
+            remarks.deviations.push(format!(
+                "{}: healthy is what takes a connection, {protocol} {path} on port {port} is not asked for",
+                group.name
+            ));
+            HealthProbe::Tcp
+        }
+        _ if group.protocol_version.as_deref() == Some("GRPC") => HealthProbe::GrpcCall {
+            path: path.unwrap_or_else(|| "/AWS.ALB/healthcheck".to_owned()),
+            // Unimplemented, which whatever speaks gRPC says of a method that it has not.
+            statuses: statuses(codes.unwrap_or("12")),
+        },
+        _ => HealthProbe::Http {
+            path: path.unwrap_or_else(|| "/".to_owned()),
             host: target.map(|target| target.to_string()),
             headers: agent(kind),
-            statuses: statuses(wanted.success_codes.as_deref().unwrap_or("200")),
-        }
+            statuses: statuses(codes.unwrap_or("200")),
+        },
     };
+    let elsewhere = matches!(port, CheckPort::Unknown(_));
     let transport = match (elsewhere, group.protocol.is_tls(), wanted.protocol.is_tls()) {
         (true, ..) | (_, true, true) | (_, false, false) => HealthTransport::Traffic,
         (_, true, false) => HealthTransport::ClearText,

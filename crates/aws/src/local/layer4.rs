@@ -30,11 +30,11 @@ impl Builder<'_> {
         }
         if tcp {
             let chain = self.relay(site, listener, remarks);
-            self.bind(site, listener, Transport::Tcp, chain);
+            self.bind(site, listener, Transport::Tcp, &chain);
         }
         if udp {
             let chain = self.datagrams(site, listener, remarks);
-            self.bind(site, listener, Transport::Udp, chain);
+            self.bind(site, listener, Transport::Udp, &chain);
         }
     }
 
@@ -99,7 +99,7 @@ impl Builder<'_> {
     }
 
     /// Binds a listener that has one chain.
-    pub(super) fn bind(&mut self, site: Site<'_>, listener: &Listener, transport: Transport, chain: Chain) {
+    pub(super) fn bind(&mut self, site: Site<'_>, listener: &Listener, transport: Transport, chain: &Chain) {
         let name = site.listener_name(listener.port);
         let mut bind = |name: String, address: SocketAddr, proxy_protocol: ProxyProtocol| {
             self.listeners.push(Bound {

@@ -32,7 +32,7 @@ impl Builder<'_> {
         } else {
             Chain { source, accepts: Accepts::Anything, tls: ChainTls::Untouched, serve }
         };
-        self.bind(site, listener, Transport::Tcp, chain);
+        self.bind(site, listener, Transport::Tcp, &chain);
     }
 
     fn rule(&mut self, site: Site<'_>, listener: &Listener, rule: &Rule, remarks: &mut Remarks) -> Route {

@@ -70,5 +70,10 @@ fn ingresses() {
     assert!(!owned(&[&class], &[], &serde_json::json!({})));
     assert!(owned(&[&default], &[], &serde_json::json!({})));
     assert!(owned(&[], &[(INGRESS_CLASS_ANNOTATION, "alb")], &named("y")));
+    assert!(owned(&[], &[], &named("alb")));
+    assert!(owned(&[], &[("alb.ingress.kubernetes.io/scheme", "internal")], &named("edge")));
+    assert!(!owned(&[], &[], &named("nginx")));
+    assert!(owned(&[&class], &[], &named("alb")));
+    assert!(!owned(&[&class], &[("alb.ingress.kubernetes.io/scheme", "internal")], &named("edge")));
     assert!(!owned(&[&class], &[(INGRESS_CLASS_ANNOTATION, "nginx")], &named("x")));
 }

@@ -1,8 +1,8 @@
 //! Certificates and trust stores of load balancers: ACM gives no private keys, so files stand for its ARNs, and a
 //! self-signed certificate for an ARN that no file stands for.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -112,7 +112,25 @@ impl Material {
     }
 }
 
+/// Certificates and trust stores for nobody to meet: what is only explained needs some.
+pub(crate) fn stand_ins(
+    wanted: &[Wanted],
+    stores: BTreeSet<String>,
+) -> (BTreeMap<String, Arc<Certificate>>, BTreeMap<String, TrustStore>) {
+    let certificates = Material::default().certificates(wanted, None);
+    let root = certificate_and_key(&[]).ok().and_then(|(pem, _)| RootStore::from_pem(pem.as_bytes()).ok());
+    let store = root.map(|root| TrustStore { roots: Arc::new(root), revocation: None });
+    let stores = stores.into_iter().filter_map(|name| Some((name, store.clone()?)));
+    (certificates, stores.collect())
+}
+
 fn self_signed(hosts: &[String]) -> anyhow::Result<Certificate> {
+    let (certificate, key) = certificate_and_key(hosts)?;
+    Ok(Certificate::from_pem(certificate.as_bytes(), key.as_bytes())?)
+}
+
+/// PEM of a self-signed certificate, and of its key.
+fn certificate_and_key(hosts: &[String]) -> anyhow::Result<(String, String)> {
     let local = ["localhost".to_owned()];
     let hosts = if hosts.is_empty() { &local[..] } else { hosts };
     let mut params = CertificateParams::new(hosts.to_vec())?;
@@ -123,8 +141,7 @@ fn self_signed(hosts: &[String]) -> anyhow::Result<Certificate> {
     params.not_before = now - time::Duration::hours(1);
     params.not_after = now + time::Duration::days(90);
     let key = KeyPair::generate()?;
-    let certificate = params.self_signed(&key)?.pem();
-    Ok(Certificate::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes())?)
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
 fn content(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -133,6 +150,6 @@ fn content(path: &Path) -> anyhow::Result<Vec<u8>> {
     read.context("a certificate cannot be read")
 }
 
-fn unusable(path: &PathBuf, error: &impl std::fmt::Display) -> Ending {
+fn unusable(path: &Path, error: &impl std::fmt::Display) -> Ending {
     Ending::unreadable(format!("{}: {error}", path.display()))
 }

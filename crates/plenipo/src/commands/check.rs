@@ -1,39 +1,85 @@
 //! `plenipo check DIR`: what is wrong, in words, JSON or SARIF.
 
+mod documents;
+mod mended;
 mod sarif;
 
+use std::fs;
 use std::io::{self, Write, stdout};
+use std::path::Path;
 
-use plenipo_resources::{Problem, Severity};
+use anyhow::Context;
+use plenipo_aws::check::{self, Finding, Known};
+use plenipo_model::Edge;
+use plenipo_resources::{Problem, Set, Severity};
 use serde_json::{Value, json};
 
 use crate::arguments::{CheckArguments, ReportFormat, Suppression};
 use crate::environment::Environment;
-use crate::exit::Exit;
+use crate::exit::{Ending, Exit};
 use crate::reading;
+
+/// A problem; with what mends it, when a check of the load balancers found it.
+struct Item {
+    problem: Problem,
+    finding: Option<Finding>,
+}
 
 /// Prints the problems of the directory.
 pub(crate) fn run(arguments: &CheckArguments, environment: &Environment) -> anyhow::Result<Exit> {
     let read = reading::once(&arguments.directory, &arguments.reading, environment)?;
-    let compiling = read.compile_problems();
-    let problems: Vec<&Problem> = read
-        .report
-        .problems()
-        .into_iter()
-        .chain(&compiling)
-        .filter(|problem| !arguments.suppress.iter().any(|suppression| suppression.covers(problem)))
+    let known = arguments.known.as_deref().map(known).transpose()?.unwrap_or_default();
+    let written = documents::read(&arguments.directory)?;
+    if arguments.fix {
+        return mended::print(&written, &known, arguments, environment);
+    }
+    let (refused, found) = balancers(&read.set, &read.edge, &known);
+    let found = found.into_iter().filter(|finding| !written.ignores(finding));
+    let plain = read.report.problems().into_iter().cloned().chain(read.compile_problems()).chain(refused);
+    let mut items: Vec<Item> = plain
+        .map(|problem| Item { problem, finding: None })
+        .chain(found.map(|finding| Item { problem: finding.problem(), finding: Some(finding) }))
+        .filter(|item| !arguments.suppress.iter().any(|suppression| suppression.covers(&item.problem)))
         .collect();
+    items.sort_by_key(|item| std::cmp::Reverse(item.problem.severity));
     let objects = read.set.objects().len();
     let threshold = Severity::from(arguments.fail_on);
     let mut out = io::BufWriter::new(stdout().lock());
     match arguments.output {
-        ReportFormat::Text => text(&mut out, &problems, objects)?,
-        ReportFormat::Json => json(&mut out, &json_document(&problems, objects))?,
-        ReportFormat::Sarif => json(&mut out, &sarif::document(&problems))?,
+        ReportFormat::Text => text(&mut out, &items, objects)?,
+        ReportFormat::Json => json(&mut out, &json_document(&items, objects))?,
+        ReportFormat::Sarif => {
+            let problems: Vec<&Problem> = items.iter().map(|item| &item.problem).collect();
+            json(&mut out, &sarif::document(&problems))?;
+        }
     }
     out.flush()?;
-    let failed = problems.iter().any(|problem| problem.severity >= threshold);
+    let failed = items.iter().any(|item| item.problem.severity >= threshold);
     Ok(if failed { Exit::Failure } else { Exit::Success })
+}
+
+/// What is wrong with the load balancers in front: what they refuse to be, and what does not go together.
+fn balancers(set: &Set, edge: &Edge, known: &Known) -> (Vec<Problem>, Vec<Finding>) {
+    let set = check::with_usual_class(set);
+    let plenipo_aws::Stacks { stacks, mut problems } = plenipo_aws::stacks(&set, &known.account(&set));
+    let found = check::check(&set, &stacks, edge, known);
+    // Where a rule tells why an object is refused, and how it is mended, the refusal says nothing new.
+    problems.retain(|problem| {
+        let told = |finding: &Finding| {
+            finding.rule.severity == Severity::Error && Some(&finding.object) == problem.object.as_ref()
+        };
+        !found.iter().any(told)
+    });
+    (problems, found)
+}
+
+fn known(path: &Path) -> anyhow::Result<Known> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Ending::unreadable(format!("{}: {error}", path.display())))?;
+    let documents = plenipo_resources::documents(&text);
+    let Some(first) = documents.first() else { return Ok(Known::default()) };
+    let read = || anyhow::Ok(serde_json::from_value(first.value()?)?);
+    read().with_context(|| path.display().to_string())
 }
 
 impl Suppression {
@@ -44,11 +90,11 @@ impl Suppression {
     }
 }
 
-fn text(out: &mut impl Write, problems: &[&Problem], objects: usize) -> io::Result<()> {
-    for problem in problems {
-        writeln!(out, "{problem}")?;
+fn text(out: &mut impl Write, items: &[Item], objects: usize) -> io::Result<()> {
+    for item in items {
+        writeln!(out, "{}", item.problem)?;
     }
-    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let count = |severity| items.iter().filter(|item| item.problem.severity == severity).count();
     let [errors, warnings, notes] = [Severity::Error, Severity::Warning, Severity::Note].map(count);
     writeln!(
         out,
@@ -64,8 +110,16 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn json_document(problems: &[&Problem], objects: usize) -> Value {
-    json!({ "version": 1, "objects": objects, "problems": problems })
+fn json_document(items: &[Item], objects: usize) -> Value {
+    let problems = items.iter().map(|item| {
+        let mut problem = json!(item.problem);
+        if let Some(finding) = &item.finding {
+            problem["page"] = json!(finding.rule.page);
+            problem["patch"] = json!(finding.patch);
+        }
+        problem
+    });
+    json!({ "version": 1, "objects": objects, "problems": problems.collect::<Vec<_>>() })
 }
 
 fn json(out: &mut impl Write, document: &Value) -> io::Result<()> {
@@ -102,7 +156,7 @@ mod tests {
     #[test]
     fn the_last_line_counts() {
         let mut out = Vec::new();
-        text(&mut out, &[&problem("a", "x")], 2).unwrap();
+        text(&mut out, &[Item { problem: problem("a", "x"), finding: None }], 2).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(
             out,

@@ -2,6 +2,7 @@
 
 mod client;
 mod entry;
+mod front;
 mod way;
 
 use std::io::{self, Write, stdout};
@@ -17,6 +18,7 @@ use crate::reading;
 use way::Way;
 
 /// A request that nobody sent.
+#[derive(Clone)]
 pub(crate) struct Request {
     method: Method,
     /// Whether the client speaks TLS.
@@ -30,8 +32,14 @@ pub(crate) struct Request {
     from: std::net::IpAddr,
     /// Who connects to the gateway.
     peer: std::net::IpAddr,
-    /// Whether the client shows a certificate.
-    certificate: bool,
+    /// Who connects to the gateway, where the command line says so.
+    peer_given: Option<std::net::IpAddr>,
+    /// The load balancer that it is to come through: its name, or `Ingress default/shop`.
+    through: Option<String>,
+    /// It came through a load balancer whose doing is known.
+    balanced: bool,
+    /// PEM of the certificate that the client shows.
+    certificate: Option<String>,
 }
 
 /// Explains one request.
@@ -66,7 +74,7 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         .method
         .parse()
         .map_err(|_| Ending::usage(format!("{:?} cannot be a method", arguments.method)))?;
-    let certificate = arguments.cert.as_deref().map(read_certificate).transpose()?.is_some();
+    let certificate = arguments.cert.as_deref().map(read_certificate).transpose()?;
     let mut headers = HeaderMap::new();
     for (name, value) in &arguments.header {
         headers.append(name, value.clone());
@@ -85,14 +93,17 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         headers,
         from: arguments.from,
         peer: arguments.peer.unwrap_or(arguments.from),
+        peer_given: arguments.peer,
+        through: arguments.through.clone(),
+        balanced: false,
         certificate,
     })
 }
 
-/// Only whether there is one matters, and that it is one.
-fn read_certificate(path: &std::path::Path) -> anyhow::Result<()> {
+/// Checks that it is one.
+fn read_certificate(path: &std::path::Path) -> anyhow::Result<String> {
     let unreadable = |why: String| Ending::unreadable(format!("--cert {}: {why}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     plenipo_model::RootStore::from_pem(&pem).map_err(|error| unreadable(error.to_string()))?;
-    Ok(())
+    Ok(String::from_utf8(pem).map_err(|error| unreadable(error.to_string()))?)
 }

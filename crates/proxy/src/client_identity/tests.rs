@@ -87,6 +87,19 @@ async fn a_chain_is_remembered_for_a_time() {
 }
 
 #[test]
+fn fields_that_nobody_reads_pass_from_those_believed_only() {
+    let rules = rules(ClientCertificateFields::None, false);
+    assert!(!rules.tells());
+    for (peer, passed) in [("203.0.113.7:1", 1), ("192.0.2.1:1", 0)] {
+        let at = |text: &str| text.parse().expect("an address");
+        let connection = Connection { peer: at(peer), ..connection() };
+        let mut sent = headers(&[("x-amzn-mtls-clientcert", "anything"), ("x-other", "1")]);
+        let taken = rules.take(&connection, &Remembered::default(), &mut sent).expect("nothing to refuse");
+        assert_eq!((taken.identity, taken.fields.len(), sent.len()), (None, passed, 1));
+    }
+}
+
+#[test]
 fn both_the_peer_and_whom_its_proxy_header_names_must_be_believed() {
     let rules = rules(ClientCertificateFields::passthrough(), false);
     let sent = [("x-amzn-mtls-clientcert", encoded()), ("x-amzn-mtls-clientcert-leaf", "a".to_owned())];

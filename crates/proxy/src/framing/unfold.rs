@@ -20,7 +20,24 @@ pub(crate) fn unfold(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// What follows the head is nobody's to change, and there is nothing left to take apart.
+        #[test]
+        fn only_the_head_changes_and_once(lines in "(GET / HTTP/1.1\r\n)([ \t]?[a-z:]{0,4}[ \t]?\r\n){0,6}", body in "[ \ta\r\n]{0,12}") {
+            let bytes = format!("{lines}x: y\r\n\r\n{body}").into_bytes();
+            let once = unfold(&bytes);
+            let behind = |bytes: &[u8]| {
+                let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("the head ends");
+                bytes[end..].to_vec()
+            };
+            prop_assert_eq!(behind(&bytes), behind(&once));
+            prop_assert_eq!(unfold(&once), once);
+        }
+    }
 
     #[test]
     fn continuations_become_names() {

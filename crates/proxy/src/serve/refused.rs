@@ -20,7 +20,7 @@ pub(super) fn http1(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, error
     match http.activity.refused.get() {
         // The gate knows better what the codec was made to refuse; and what it answered itself the codec never saw.
         Some(refused) if by_codec.is_some() || refused.details == RefusedRequest::SLOW => {
-            request(http, server, *refused)
+            request(http, server, *refused);
         }
         _ => by_codec.into_iter().for_each(|refused| request(http, server, refused)),
     }

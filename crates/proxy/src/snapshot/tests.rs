@@ -33,7 +33,7 @@ fn route(path: usize, target: usize) -> Arc<Route> {
 fn cluster(name: usize, port: u16) -> Arc<Cluster> {
     let endpoints = Endpoints::addresses([SocketAddr::from(([127, 0, 0, 1], port))]);
     let mut cluster = Cluster::new(&format!("cluster-{name}"), source(), endpoints);
-    if port % 2 == 0 {
+    if port.is_multiple_of(2) {
         cluster.idle_timeout = None;
     }
     Arc::new(cluster)

@@ -26,7 +26,7 @@ impl Upstreams {
     pub(crate) fn build(models: &Models, before: Option<(&Models, &Self)>) -> (Self, Retired) {
         let none = Models::new();
         let (known, mut built) = before.map_or((&none, Self::default()), |(m, b)| (m, b.clone()));
-        let (changed, gone) = differences(known, models);
+        let Differences { changed, gone } = Differences::between(known, models);
         let mut retired = Retired::default();
         if changed.is_empty() && gone.is_empty() {
             return (built, retired);
@@ -51,6 +51,11 @@ impl Upstreams {
     /// Why some cannot be used.
     pub(crate) fn problems(&self) -> &[(Source, String)] {
         &self.problems
+    }
+
+    /// Are they the very same?
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.by_name, &other.by_name)
     }
 
     /// All of them.
@@ -84,22 +89,29 @@ fn address(upstream: &Arc<Upstream>) -> usize {
     Arc::as_ptr(upstream).addr()
 }
 
-/// Clusters that are new or not the very same, and names that are gone.
-fn differences<'a>(
-    old: &'a Models,
-    new: &'a Models,
-) -> (Vec<(&'a Arc<str>, &'a Arc<Cluster>)>, Vec<&'a Arc<str>>) {
-    let (mut changed, mut gone) = (Vec::new(), Vec::new());
-    let mut old = old.iter().peekable();
-    for (name, model) in new {
-        while let Some((other, _)) = old.next_if(|(other, _)| !Arc::ptr_eq(other, name) && *other < name) {
-            gone.push(other);
+/// How the clusters of one edge differ from those of another.
+#[derive(Default)]
+struct Differences<'a> {
+    /// New, or not the very same.
+    changed: Vec<(&'a Arc<str>, &'a Arc<Cluster>)>,
+    gone: Vec<&'a Arc<str>>,
+}
+
+impl<'a> Differences<'a> {
+    fn between(old: &'a Models, new: &'a Models) -> Self {
+        let mut found = Self::default();
+        let mut old = old.iter().peekable();
+        for (name, model) in new {
+            while let Some((other, _)) = old.next_if(|(other, _)| !Arc::ptr_eq(other, name) && *other < name)
+            {
+                found.gone.push(other);
+            }
+            match old.next_if(|(other, _)| *other == name) {
+                Some((_, before)) if Arc::ptr_eq(before, model) => {}
+                _ => found.changed.push((name, model)),
+            }
         }
-        match old.next_if(|(other, _)| *other == name) {
-            Some((_, before)) if Arc::ptr_eq(before, model) => {}
-            _ => changed.push((name, model)),
-        }
+        found.gone.extend(old.map(|(name, _)| name));
+        found
     }
-    gone.extend(old.map(|(name, _)| name));
-    (changed, gone)
 }

@@ -10,7 +10,7 @@ use plenipo_model::{Cluster, SendProxyProtocol, TcpKeepalive};
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::exchange::Connection;
@@ -74,7 +74,7 @@ async fn unbounded(
     downstream: Option<&Connection>,
     shaking: &Cell<bool>,
 ) -> Result<Connected, ConnectError> {
-    let mut socket = TcpStream::connect(address).await.map_err(ConnectError::Tcp)?;
+    let mut socket = dial(&upstream.model, address, downstream).await.map_err(ConnectError::Tcp)?;
     tune(&socket, &upstream.model).map_err(ConnectError::Tcp)?;
     if let Some(version) = &upstream.model.send_proxy {
         let header = proxy_header(version, downstream);
@@ -94,6 +94,23 @@ async fn unbounded(
         }
     };
     Ok(Connected { stream, local })
+}
+
+async fn dial(
+    cluster: &Cluster,
+    address: SocketAddr,
+    downstream: Option<&Connection>,
+) -> io::Result<TcpStream> {
+    let client = downstream.map(|connection| connection.peer.ip().to_canonical());
+    let Some(client) = client.filter(|ip| cluster.from_client && ip.is_ipv4() == address.is_ipv4()) else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    match socket.bind(SocketAddr::new(client, 0)) {
+        Ok(()) => socket.connect(address).await,
+        // The address is another machine's.
+        Err(_) => TcpStream::connect(address).await,
+    }
 }
 
 fn tune(socket: &TcpStream, cluster: &Cluster) -> io::Result<()> {

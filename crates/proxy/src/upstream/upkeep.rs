@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::health;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Upstreams};
 use crate::snapshot::clusters::Upstream;
 
 /// Between two questions for the same name, unless its time to live is respected.
@@ -34,7 +34,12 @@ const QUESTIONS: usize = 64;
 pub(crate) async fn run(mut snapshots: mpsc::UnboundedReceiver<Arc<Snapshot>>) {
     let resolvers = Rc::new(Resolvers::new());
     let mut tasks: HashMap<u64, (Arc<Upstream>, Vec<JoinHandle<()>>)> = HashMap::new();
+    let mut last = Upstreams::default();
     while let Some(snapshot) = snapshots.recv().await {
+        if last.are(snapshot.clusters()) {
+            continue;
+        }
+        last = snapshot.clusters().clone();
         let mut before = std::mem::take(&mut tasks);
         for upstream in snapshot.upstreams() {
             let id = upstream.live.id;

@@ -158,7 +158,7 @@ async fn deaf() -> (SocketAddr, Vec<Box<dyn std::any::Any + Send>>) {
 #[tokio::test]
 async fn a_handshake_that_fails_is_502_and_no_target_503() {
     let target = Upstream::http("clear text").start().await;
-    let (bind, empty) = (loopback(), loopback());
+    let (bind, empty, late) = (loopback(), loopback(), loopback());
     let mut encrypted = cluster("up", target.address());
     encrypted.tls = Some(Arc::new(plenipo_model::TlsClient {
         source: source(),
@@ -170,15 +170,20 @@ async fn a_handshake_that_fails_is_502_and_no_target_503() {
         cipher_suites: vec![],
         alpn: vec![],
     }));
+    let silent = Scripted::start([Step::Hang]).await;
+    let mut slow = Cluster { name: "slow".into(), ..encrypted.clone() };
+    slow.endpoints = Endpoints::addresses([silent.address()]);
+    slow.connect_timeout = Duration::from_millis(200);
     let none = Cluster::new("none", source(), Endpoints::addresses([]));
     let serve = |bind, name| {
         let server = balanced(BalancerRules::application(), vec![route("/", name)]);
         listener(bind, vec![clear(server)])
     };
-    let _gateway =
-        Gateway::start(edge(vec![serve(bind, "up"), serve(empty, "none")], vec![encrypted, none])).await;
+    let listeners = vec![serve(bind, "up"), serve(empty, "none"), serve(late, "slow")];
+    let _gateway = Gateway::start(edge(listeners, vec![encrypted, none, slow])).await;
     let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
     check(&answer(bind, request).await, 502, "502 Bad Gateway", "TLS");
+    check(&answer(late, request).await, 502, "502 Bad Gateway", "a handshake that takes too long");
     check(&answer(empty, request).await, 503, "503 Service Temporarily Unavailable", "no target");
 }
 

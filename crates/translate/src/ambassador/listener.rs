@@ -39,6 +39,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) max_streams: Option<u32>,
     /// Who tells of client certificates; none: clients show them to us.
     pub(crate) told_by: Option<ToldBy>,
+    /// Whose PROXY headers are followed by another one.
+    pub(crate) inner_proxy_from: Vec<IpNet>,
     binding: Binding<'a>,
 }
 
@@ -138,6 +140,7 @@ fn read_one<'a>(
             findings,
         ),
         told_by: ToldBy::read(object)?,
+        inner_proxy_from: balancer::inner_proxy_from(object)?,
         binding: binding(listener, findings)?,
     })
 }
@@ -266,6 +269,7 @@ fn for_tcp<'a>(group: &TcpGroup<'a>) -> Terms<'a> {
         l7_depth: None,
         max_streams: None,
         told_by: None,
+        inner_proxy_from: Vec::new(),
         binding: Binding { namespace: None, labels: None },
     }
 }

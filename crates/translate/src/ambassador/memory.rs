@@ -240,17 +240,17 @@ impl Memory {
 }
 
 fn is_of_frame(object: &Object) -> bool {
-    match &object.view {
+    matches!(
+        object.view,
         View::Listener(_)
-        | View::Host(_)
-        | View::TcpMapping(_)
-        | View::TlsContext(_)
-        | View::Module(_)
-        | View::Resolver(_)
-        | View::AuthService(_)
-        | View::Inactive => true,
-        _ => false,
-    }
+            | View::Host(_)
+            | View::TcpMapping(_)
+            | View::TlsContext(_)
+            | View::Module(_)
+            | View::Resolver(_)
+            | View::AuthService(_)
+            | View::Inactive
+    )
 }
 
 fn is_of_basis(object: &Object) -> bool {

@@ -166,3 +166,17 @@ fn a_directory_knows_neither_certificates_nor_secrets_nor_node_ports() {
     assert_eq!(settings["secret"], "shop/client");
     assert_eq!(forward.targets[0].target, TargetRef::Own("shop/a-a:80".to_owned()));
 }
+
+#[test]
+fn a_directory_need_not_have_the_class_of_the_controllers_chart() {
+    let named = |class: &str| {
+        let text = member("a", "").replace("    kubernetes.io/ingress.class: alb\n", "");
+        read(&text.replace("spec:\n  rules", &format!("spec:\n  ingressClassName: {class}\n  rules")))
+    };
+    assert_eq!(lenient(&named("alb")).0.len(), 1);
+    assert_eq!(lenient(&named("edge")).0.len(), 1, "its annotations say whose it is");
+    let complete = Account { complete: true, ..Account::default() };
+    let (stacks, problems) = stacks(&named("alb"), &complete);
+    assert!(stacks.is_empty());
+    assert!(problems[0].message.contains("\"alb\" not found"), "{}", problems[0]);
+}

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use plenipo_aws::check::RULES;
 use plenipo_resources::{Origin, Problem, Severity};
 use serde_json::{Value, json};
 
 /// The document: one run, one rule per code, one result per problem.
 pub(super) fn document(problems: &[&Problem]) -> Value {
     let codes: BTreeSet<&str> = problems.iter().map(|problem| problem.code.0).collect();
-    let rules: Vec<Value> = codes.into_iter().map(|code| json!({ "id": code })).collect();
+    let rules: Vec<Value> = codes.into_iter().map(rule).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -22,6 +23,13 @@ pub(super) fn document(problems: &[&Problem]) -> Value {
             "results": problems.iter().map(|problem| result(problem)).collect::<Vec<_>>(),
         }],
     })
+}
+
+fn rule(code: &str) -> Value {
+    match RULES.iter().find(|rule| rule.id == code) {
+        Some(rule) => json!({ "id": code, "shortDescription": { "text": rule.title }, "helpUri": rule.page }),
+        None => json!({ "id": code }),
+    }
 }
 
 fn result(problem: &Problem) -> Value {

@@ -23,17 +23,18 @@ impl Believed {
         let said = headers.contains_key("x-forwarded-for");
         // As the edge, the proxy next to us is not in the list.
         let place = rules.trusted_hops + u32::from(!rules.use_remote_address);
-        if trusted && !said {
+        if trusted && !said && !request.balanced {
             headers.insert("x-forwarded-for", said_of_client(request, place));
         }
         let stated = headers.contains_key("x-forwarded-proto");
-        if trusted && !stated {
+        if trusted && !stated && !request.balanced {
             let scheme = if request.tls { "https" } else { "http" };
             headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
         }
         let believed = client(rules, &headers, Peer { address: request.peer, tls });
         let address = match (trusted, said) {
             (false, _) => "the peer; x-forwarded-for of clients is not believed".to_owned(),
+            (true, false) if request.balanced => "the peer; no x-forwarded-for came".to_owned(),
             (true, false) => "as the load balancer in front says".to_owned(),
             (true, true) => {
                 format!(
@@ -43,6 +44,7 @@ impl Believed {
         };
         let scheme = match (trusted, stated, believed.scheme) {
             (false, _, _) => "as the connection; x-forwarded-proto of clients is not believed",
+            (true, false, _) if request.balanced => "as the connection; no x-forwarded-proto came",
             (true, false, _) => "as the load balancer in front says",
             (true, true, Some("https")) => "as x-forwarded-proto says",
             (true, true, _) => "x-forwarded-proto does not say https",

@@ -12,6 +12,7 @@ use plenipo_proxy::request::Client;
 use serde::Serialize;
 
 use super::client::Believed;
+use super::front::{self, Front};
 use super::{Request, entry};
 use crate::reading::Read;
 
@@ -47,38 +48,47 @@ impl Way {
         let scheme = if request.tls { "https" } else { "http" };
         let Request { method, authority, path, from, .. } = request;
         way.step("request", format!("{method} {scheme}://{authority}{path} from {from}"));
+        match front::follow(request, read, &mut way) {
+            Front::Absent => way.through_gateway(request, read, snapshot),
+            Front::Passed(request) => way.through_gateway(&request, read, snapshot),
+            Front::Ended => {}
+        }
+        way
+    }
+
+    fn through_gateway(&mut self, request: &Request, read: &Read, snapshot: &Snapshot) {
         let Some(entry) = entry::find(request, &read.edge, &read.set) else {
-            way.step("listener", "none: nothing listens, no Listener was accepted".to_owned());
-            return way;
+            self.step("listener", "none: nothing listens, no Listener was accepted".to_owned());
+            return;
         };
-        way.listener(entry.listener, &entry.how);
+        self.listener(entry.listener, &entry.how);
         let Some(chain) = entry.chain else {
             let name = &request.name;
-            way.step(
+            self.step(
                 "tls",
                 format!("no Host or TLSContext has a certificate for {name:?}: the handshake is refused"),
             );
-            return way;
+            return;
         };
-        if !way.tls(&chain.tls, request, entry.tls) {
-            return way;
+        if !self.tls(&chain.tls, request, entry.tls) {
+            return;
         }
         match &chain.serve {
-            Serve::Tcp(route) => way.relay("bytes", &route.source, &route.targets, read),
-            Serve::Udp(route) => way.relay("datagrams", &route.source, &route.targets, read),
+            Serve::Tcp(route) => self.relay("bytes", &route.source, &route.targets, read),
+            Serve::Udp(route) => self.relay("datagrams", &route.source, &route.targets, read),
             Serve::Http(server) => {
                 let name = entry.tls.then_some(request.name.as_str());
                 let compiled = snapshot.listener(entry.listener.bind);
                 let Some(http) = compiled.and_then(|compiled| compiled.http(entry.tls, name)) else {
-                    return way;
+                    return;
                 };
                 let believed = Believed::by(server.forwarding, request, entry.tls);
                 let Client { address, scheme, .. } = believed.client;
-                way.step("client", format!("{address}: {}", believed.address));
-                way.step("scheme", format!("{}: {}", scheme.unwrap_or("unknown"), believed.scheme));
+                self.step("client", format!("{address}: {}", believed.address));
+                self.step("scheme", format!("{}: {}", scheme.unwrap_or("unknown"), believed.scheme));
                 let told = identity(http, &request.authority, request.peer, &request.headers);
-                if !way.told_identity(told) {
-                    return way;
+                if !self.told_identity(told) {
+                    return;
                 }
                 let question = Question {
                     authority: request.authority.clone(),
@@ -89,10 +99,9 @@ impl Way {
                     named: entry.tls,
                     peer: Some(request.peer),
                 };
-                way.http(server, explain(http, &question), read);
+                self.http(server, explain(http, &question), read);
             }
         }
-        way
     }
 
     /// Writes it for people.
@@ -110,11 +119,11 @@ impl Way {
         Ok(())
     }
 
-    fn step(&mut self, what: &'static str, text: String) {
+    pub(super) fn step(&mut self, what: &'static str, text: String) {
         self.steps.push(Step { what, text, source: None });
     }
 
-    fn step_of(&mut self, what: &'static str, text: String, source: &impl ToString) {
+    pub(super) fn step_of(&mut self, what: &'static str, text: String, source: &impl ToString) {
         self.steps.push(Step { what, text, source: Some(source.to_string()) });
     }
 
@@ -169,7 +178,12 @@ impl Way {
             format!("ends here, with the certificate for {}", names.join("; ")),
             &server.source,
         );
-        let (text, goes_on) = match (&server.client_auth, request.certificate) {
+        self.client_certificate(&server.client_auth, request.certificate.is_some())
+    }
+
+    /// What is asked of the client; false when the handshake is refused.
+    pub(super) fn client_certificate(&mut self, asked: &ClientAuth, shown: bool) -> bool {
+        let (text, goes_on) = match (asked, shown) {
             (ClientAuth::None, _) => return true,
             (ClientAuth::Optional(_), false) => ("may show a certificate, shows none", true),
             (ClientAuth::Unverified, false) => ("may show any certificate, shows none", true),

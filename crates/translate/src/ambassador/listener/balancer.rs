@@ -1,4 +1,4 @@
-//! A Listener behind a load balancer that ends the clients' TLS and tells which certificate they showed.
+//! A Listener behind load balancers: which of them tells what of a client.
 
 use std::sync::Arc;
 
@@ -14,7 +14,9 @@ use crate::findings::Flaw;
 const CERTIFICATE_FROM: &str = "plenipo.io/client-certificate-from";
 /// Annotation: networks of load balancers.
 const TRUSTED_PEERS: &str = "plenipo.io/trusted-peers";
-const NAME_THEM: &str = "write the networks of the load balancer's subnets, as in 10.0.8.0/21";
+/// Annotation: networks of clients that send a PROXY header of their own through a load balancer that puts one before it.
+const INNER_PROXY_FROM: &str = "plenipo.io/inner-proxy-from";
+const NAME_THEM: &str = "write their networks, as in 10.0.8.0/21";
 
 /// Who tells which certificate a client showed, and in which fields.
 #[derive(Debug, Clone)]
@@ -40,30 +42,43 @@ impl ToldBy {
                 return Err(flaw(CERTIFICATE_FROM, message, fix));
             }
         };
-        let written = annotations.get(TRUSTED_PEERS).map_or("", String::as_str);
-        let words = written.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let peers = words.map(peer).collect::<Result<Vec<_>, _>>()?;
-        if peers.is_empty() {
-            let message = "nothing says who the load balancer is: anybody could show any certificate";
-            return Err(flaw(TRUSTED_PEERS, message.to_owned(), NAME_THEM));
-        }
+        let peers = networks(TRUSTED_PEERS, annotations.get(TRUSTED_PEERS).map_or("", String::as_str))?;
         Ok(Some(Self { peers, fields }))
     }
 }
 
-fn peer(text: &str) -> Result<IpNet, Flaw> {
+/// Whose PROXY headers are followed by another one; nobody's when the Listener's annotations do not say.
+///
+/// # Errors
+/// When anybody could send another one: the Listener is not opened then.
+pub(super) fn inner_proxy_from(listener: &Object) -> Result<Vec<IpNet>, Flaw> {
+    let written = listener.meta.annotations.get(INNER_PROXY_FROM);
+    written.map_or(Ok(Vec::new()), |text| networks(INNER_PROXY_FROM, text))
+}
+
+fn networks(annotation: &str, text: &str) -> Result<Vec<IpNet>, Flaw> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let networks: Vec<IpNet> = words.map(|word| one_network(annotation, word)).collect::<Result<_, _>>()?;
+    if networks.is_empty() {
+        let message = "nobody is named: anybody could say anything of a client";
+        return Err(flaw(annotation, message.to_owned(), NAME_THEM));
+    }
+    Ok(networks)
+}
+
+fn one_network(annotation: &str, text: &str) -> Result<IpNet, Flaw> {
     match network(text) {
         Some(network) if network.prefix_len() > 0 => Ok(network),
         Some(_) => {
-            let message = format!("'{text}' is everybody: anybody could show any certificate");
-            Err(flaw(TRUSTED_PEERS, message, NAME_THEM))
+            let message = format!("'{text}' is everybody: anybody could say anything of a client");
+            Err(flaw(annotation, message, NAME_THEM))
         }
-        None => Err(flaw(TRUSTED_PEERS, format!("'{text}' is not a network"), NAME_THEM)),
+        None => Err(flaw(annotation, format!("'{text}' is not a network"), NAME_THEM)),
     }
 }
 
 fn flaw(annotation: &str, message: String, fix: &'static str) -> Flaw {
-    Flaw::new("bad-client-certificate-source", format!("metadata.annotations.{annotation}"), message, fix)
+    Flaw::new("bad-load-balancer", format!("metadata.annotations.{annotation}"), message, fix)
 }
 
 /// What is asked of the clients of a Host: of those who connect to us, and of those that somebody tells of.
@@ -73,21 +88,26 @@ pub(super) struct Asked {
 }
 
 /// The Host's terms for client certificates, put where the certificates are: at our own handshake, or in what the load
-/// balancer tells.
+/// balancer tells. Where a Host has none, nobody but the load balancer may tell its upstreams either.
 pub(super) fn asked(tls: &HostTls, told_by: Option<&ToldBy>) -> Asked {
-    if let (HostTls::Terminate(server), Some(told_by)) = (tls, told_by)
-        && let (ClientAuth::Required(roots), required) | (ClientAuth::Optional(roots), required) =
-            (&server.client_auth, matches!(server.client_auth, ClientAuth::Required(_)))
+    let Some(told_by) = told_by else { return Asked { tls: tls.clone(), identity: None } };
+    let mut identity = ForwardedIdentity {
+        from: told_by.peers.clone(),
+        fields: ClientCertificateFields::None,
+        roots: None,
+        required: false,
+    };
+    let mut asked = Asked { tls: tls.clone(), identity: None };
+    if let HostTls::Terminate(server) = tls
+        && let ClientAuth::Required(roots) | ClientAuth::Optional(roots) = &server.client_auth
     {
+        identity.fields = told_by.fields.clone();
         let passed_through = matches!(told_by.fields, ClientCertificateFields::Passthrough { .. });
-        let identity = ForwardedIdentity {
-            from: told_by.peers.clone(),
-            fields: told_by.fields.clone(),
-            roots: passed_through.then(|| roots.clone()),
-            required,
-        };
+        identity.roots = passed_through.then(|| roots.clone());
+        identity.required = matches!(server.client_auth, ClientAuth::Required(_));
         let server = TlsServer { client_auth: ClientAuth::None, ..(**server).clone() };
-        return Asked { tls: HostTls::Terminate(Arc::new(server)), identity: Some(Arc::new(identity)) };
+        asked.tls = HostTls::Terminate(Arc::new(server));
     }
-    Asked { tls: tls.clone(), identity: None }
+    asked.identity = Some(Arc::new(identity));
+    asked
 }

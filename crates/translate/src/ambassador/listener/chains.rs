@@ -63,7 +63,7 @@ pub(crate) fn listener(
         transport: plenipo_model::Transport::Tcp,
         declared_port: terms.bind.port(),
         proxy_protocol: terms.proxy_protocol.clone(),
-        inner_proxy_from: Vec::new(),
+        inner_proxy_from: terms.inner_proxy_from.clone(),
         stats_prefix: terms.stats_prefix.clone(),
         max_connections: None,
         chains,

@@ -62,6 +62,7 @@ pub(super) const TABLES: &[Table] = &[
         written_transforms,
     ),
     ("ingress/enhanced_backend_builder/Test_defaultEnhancedBackendBuilder_loadBackendServices", loaded),
+    ("ingress/enhanced_backend_builder/Test_defaultEnhancedBackendBuilder_buildAuthConfig", sign_in),
     ("ingress/auth_config_builder/Test_defaultAuthConfigBuilder_Build", auth_config),
     ("ingress/model_build_actions/Test_defaultModelBuildTask_buildAuthenticateOIDCAction", oidc_action),
 ];
@@ -326,6 +327,20 @@ fn loaded(row: &Value) -> Outcome {
         Ok(()) => Outcome::Differs("no error".to_owned()),
         Err(error) => Outcome::result(row, &Value::Null, Err(error.message)),
     }
+}
+
+fn sign_in(row: &Value) -> Outcome {
+    let args = &row["args"];
+    let classified = Classified::annotated(&args["ingAnnotation"]);
+    let services = args["backendServices"].as_object().unwrap().iter().map(|(key, service)| {
+        let (namespace, name) = key.split_once('/').unwrap();
+        let mut service = service.clone();
+        service["metadata"]["namespace"] = json!(namespace);
+        service["metadata"]["name"] = json!(name);
+        super::fixture::object("Service", &service)
+    });
+    let got = backend::sign_in(&set(services), &classified.member(), &deed(&args["action"]));
+    same(&auth(&row["want"]), &got.unwrap())
 }
 
 fn auth_config(row: &Value) -> Outcome {

@@ -20,9 +20,9 @@ pub(super) const TABLES: &[Table] = &[
     ("networking/subnet_resolver/Test_IsSubnetInLocalZoneOrOutpost", apart),
     ("networking/subnet_resolver/Test_defaultSubnetsResolver_buildSDKSubnetLocaleType", apart),
     ("networking/subnet_resolver/Test_extractSubnetIDs", apart),
-    ("networking/subnet_resolver/Test_isIPv6CIDRRequired", apart),
+    ("networking/subnet_resolver/Test_isIPv6CIDRRequired", ipv6_required),
     ("networking/subnet_resolver/Test_isSubnetContainsIPv6CIDR", apart),
-    ("networking/subnet_resolver/Test_sortSubnetsByID", apart),
+    ("networking/subnet_resolver/Test_sortSubnetsByID", by_id),
 ];
 
 /// Rows about answers of AWS's API and the pieces they are taken from: an account here holds what was understood.
@@ -173,4 +173,16 @@ fn valid_ipv6(row: &Value) -> Outcome {
     let names: Vec<String> = account.subnets.iter().map(|subnet| subnet.id.clone()).collect();
     let got = subnets::named(&account, &names, need_of(&row["ipAddressType"]));
     Outcome::result(row, &Value::Null, got.map(|_| Value::Null))
+}
+
+/// A subnet without an IPv6 range will do where none is needed.
+fn ipv6_required(row: &Value) -> Outcome {
+    let account = plain(&json!([{"SubnetId": "subnet-1", "AvailabilityZone": "a"}]));
+    let got = subnets::discovered(&account, need_of(&row["ipAddressType"]));
+    Outcome::of(&row["want"], &json!(got.is_err()))
+}
+
+fn by_id(row: &Value) -> Outcome {
+    let got = subnets::discovered(&plain(&row["args"]["subnets"]), need_of(&Value::Null));
+    compared(&json!({"want": row["wantSubnets"]}), got)
 }

@@ -1,0 +1,60 @@
+//! The documents of a directory as people wrote them: with comments, which objects do not have.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use plenipo_aws::check::{Finding, IGNORE};
+use plenipo_resources::{ObjectId, Origin, decode, documents};
+use plenipo_source::Directory;
+use serde_json::Value;
+
+use crate::exit::Ending;
+
+/// All documents of a directory, in the order of the files.
+pub(super) struct Written {
+    pub(super) documents: Vec<Document>,
+    /// What comments ask not to be told.
+    ignored: BTreeSet<(ObjectId, String)>,
+}
+
+/// One document.
+pub(super) struct Document {
+    /// As written.
+    pub(super) text: String,
+    /// None when it is no YAML.
+    pub(super) value: Option<Value>,
+}
+
+pub(super) fn read(directory: &Path) -> anyhow::Result<Written> {
+    let mut opened = Directory::open(directory).map_err(|error| Ending::unreadable(error.to_string()))?;
+    opened.read();
+    let mut written = Written { documents: Vec::new(), ignored: BTreeSet::new() };
+    // What cannot be read is among the problems of the set.
+    for text in opened.paths().filter_map(|path| fs::read_to_string(path).ok()) {
+        for document in documents(&text) {
+            let value = document.value().ok();
+            written.note_comments(document.text, value.as_ref());
+            written.documents.push(Document { text: document.text.to_owned(), value });
+        }
+    }
+    Ok(written)
+}
+
+impl Written {
+    /// Did a comment in the object's document ask not to be told this?
+    pub(super) fn ignores(&self, finding: &Finding) -> bool {
+        self.ignored.contains(&(finding.object.clone(), finding.rule.id.to_owned()))
+    }
+
+    fn note_comments(&mut self, text: &str, value: Option<&Value>) {
+        let lists =
+            text.lines().filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix(IGNORE));
+        let rules: Vec<&str> =
+            lists.flat_map(|list| list.split([':', ',', ' '])).filter(|id| !id.is_empty()).collect();
+        let Some(value) = value.filter(|_| !rules.is_empty()) else { return };
+        for object in decode(value.clone(), Origin::Cluster).objects {
+            self.ignored.extend(rules.iter().map(|rule| (object.id.clone(), (*rule).to_owned())));
+        }
+    }
+}
