@@ -113,10 +113,14 @@ impl Front {
         })
     }
 
-    /// What openssl sees on a declared port: its whole output.
+    /// What openssl sees on a declared port when it asks for this name (empty: for none): its whole output.
     pub(crate) fn handshake(&self, declared: u16, name: &str, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("openssl");
-        command.args(["s_client", "-connect", &self.address(declared).to_string(), "-servername", name]);
+        command.args(["s_client", "-connect", &self.address(declared).to_string()]);
+        match name {
+            "" => command.arg("-noservername"),
+            name => command.args(["-servername", name]),
+        };
         let Output { stdout, stderr, .. } =
             command.args(arguments).stdin(std::process::Stdio::null()).output().context("openssl")?;
         Ok(String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))

@@ -175,6 +175,25 @@ fn an_object_can_ask_not_to_be_told() {
     assert_eq!(shown(&findings(yaml, &Known::default())), [""; 0]);
 }
 
+/// Further cases: the first line of each names the rules that find something.
+#[test]
+fn cases() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/checks");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let expected = text.lines().next().unwrap().strip_prefix("# finds: ").expect("what it finds");
+        let found: BTreeSet<&str> =
+            findings(&text, &Known::default()).iter().map(|finding| finding.rule.id).collect();
+        let found: Vec<&str> = found.into_iter().collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+        assert_eq!(found, expected, "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 25, "{count} cases");
+}
+
 const FOR_EVER: &str = "\
 # The certificate is the load balancer's. plenipo.io/ignore: AWS-94
 apiVersion: v1

@@ -4,6 +4,7 @@
 //! connection pools, health, TLS tickets and counters survive a change that does not concern them. Building never
 //! fails: what cannot be compiled refuses its traffic and is listed in [`Snapshot::problems`].
 
+mod build;
 pub mod clusters;
 pub mod hosts;
 mod kept;
@@ -19,18 +20,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderName;
 use plenipo_model::{
-    Accepts, Chain, ChainTls, Edge, HostPattern, HttpServer, Listener, Serve, Source, TcpRoute, TcpTarget,
-    Transport, UdpRoute,
+    Accepts, Edge, HostPattern, HttpServer, Listener, Source, TcpRoute, Transport, UdpRoute,
 };
 
 use crate::client_identity::{CompiledIdentity, Identities};
 use crate::request::Host;
+use build::Build;
 use clusters::Upstream;
 use hosts::{HostTable, Pages};
 pub(crate) use logs::Log;
 use logs::LogSinks;
 use tls::TlsConfigs;
-use upstreams::Retired;
 pub(crate) use upstreams::Upstreams;
 
 /// The compiled edge. Immutable; a request holds one from its head to its last byte.
@@ -125,19 +125,7 @@ static REVISION: AtomicU64 = AtomicU64::new(1);
 impl Snapshot {
     /// Compiles an edge, taking over from the snapshot before whatever is equal.
     pub fn build(edge: Arc<Edge>, previous: Option<&Arc<Self>>) -> Arc<Self> {
-        let before = previous.map(|previous| (&previous.edge.clusters, &previous.upstreams));
-        let (upstreams, retired) = Upstreams::build(&edge.clusters, before);
-        let mut build = Build {
-            previous: previous.map(|previous| &**previous),
-            problems: upstreams.problems().to_vec(),
-            upstreams,
-            retired,
-            tls: TlsConfigs::default(),
-            identities: Identities::default(),
-            pages: Pages::default(),
-            names: HashMap::new(),
-            logs: LogSinks::default(),
-        };
+        let mut build = Build::new(&edge, previous.map(|previous| &**previous));
         let of = |transport| edge.listeners.iter().filter(move |listener| listener.transport == transport);
         let listeners =
             of(Transport::Tcp).map(|listener| (listener.bind, build.listener(listener))).collect();
@@ -232,143 +220,6 @@ impl Snapshot {
     /// All clusters.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.all()
-    }
-}
-
-/// A snapshot being built.
-struct Build<'a> {
-    previous: Option<&'a Snapshot>,
-    upstreams: Upstreams,
-    retired: Retired,
-    tls: TlsConfigs,
-    identities: Identities,
-    pages: Pages,
-    /// Tables of server names, by the address of the list they are made from.
-    names: HashMap<usize, Arc<HostTable<HostPattern>>>,
-    logs: LogSinks,
-    problems: Vec<(Source, String)>,
-}
-
-impl Build<'_> {
-    fn listener(&mut self, model: &Listener) -> Arc<CompiledListener> {
-        let before = self.previous.and_then(|previous| previous.listeners.get(&model.bind));
-        let mut listener = CompiledListener {
-            stats_prefix: model.stats_prefix.as_str().into(),
-            model: model.clone(),
-            names: HostTable::default(),
-            clear_text: None,
-            anything: None,
-            chains: Vec::with_capacity(model.chains.len()),
-        };
-        for chain in &model.chains {
-            let serve = match &chain.serve {
-                Serve::Http(server) => {
-                    let before = before.and_then(|before| before.chains.get(listener.chains.len()));
-                    CompiledServe::Http(self.http(server, before))
-                }
-                Serve::Tcp(route) => CompiledServe::Tcp(self.tcp(route)),
-                Serve::Udp(route) => {
-                    let problem = "datagrams cannot be relayed from a TCP listener".to_owned();
-                    self.problems.push((route.source.clone(), problem));
-                    continue;
-                }
-            };
-            let index = listener.chains.len();
-            match &chain.accepts {
-                Accepts::ClearText => listener.clear_text = Some(index),
-                Accepts::Anything => listener.anything = Some(index),
-                Accepts::Tls(names) => {
-                    for name in names {
-                        listener.names.insert(&name.without_port(), index);
-                    }
-                }
-            }
-            let tls = match &chain.tls {
-                ChainTls::Untouched => CompiledTls::Untouched,
-                ChainTls::Broken(_) => CompiledTls::Broken,
-                ChainTls::Terminate(server) => {
-                    match self.tls.terminate(server, self.previous.map(|previous| &previous.tls)) {
-                        Ok(config) => CompiledTls::Terminate(config),
-                        Err(error) => {
-                            self.problems.push((server.source.clone(), error.to_string()));
-                            CompiledTls::Broken
-                        }
-                    }
-                }
-            };
-            listener.chains.push(CompiledChain { tls, serve });
-        }
-        Arc::new(listener)
-    }
-
-    /// `before` is the chain that stood in the place of this one.
-    fn http(&mut self, server: &Arc<HttpServer>, before: Option<&CompiledChain>) -> Arc<CompiledHttp> {
-        let before = before.and_then(|chain| match &chain.serve {
-            CompiledServe::Http(http) => Some(http),
-            CompiledServe::Tcp(_) => None,
-        });
-        let mut hosts = HostTable::default();
-        for host in &server.hosts {
-            let like = before.and_then(|before| before.hosts.of(&host.host));
-            let pages = self.previous.map(|previous| &previous.pages);
-            let mut compiled = self.pages.host(host, &self.upstreams, &self.retired, pages, like);
-            compiled.identity = host.client_identity.as_ref().map(|model| {
-                let before = self.previous.map(|previous| &previous.identities);
-                self.identities.compile(&host.source, model, before, &mut self.problems)
-            });
-            hosts.insert(&host.host, compiled);
-        }
-        let names =
-            Arc::clone(self.names.entry(Arc::as_ptr(&server.elsewhere).addr()).or_insert_with(|| {
-                let mut names = HostTable::default();
-                server.elsewhere.iter().for_each(|name| names.insert(name, name.clone()));
-                Arc::new(names)
-            }));
-        let own = server.hosts.iter().map(|host| host.host.without_port()).collect();
-        let log = self.log(server.access_log.as_ref());
-        let tables = server.hosts.iter().filter_map(|host| hosts.of(&host.host)).map(|host| &*host.routes);
-        let kept_request = kept::request_headers(server, log.as_deref(), tables);
-        let believes = server.hosts.iter().any(|host| host.client_identity.is_some());
-        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log, kept_request, believes })
-    }
-
-    fn tcp(&mut self, route: &Arc<TcpRoute>) -> Arc<CompiledTcp> {
-        let upstreams = self.targets(&route.targets);
-        let log = self.log(route.access_log.as_ref());
-        Arc::new(CompiledTcp { model: Arc::clone(route), upstreams, log })
-    }
-
-    /// What is behind a UDP listener; none (and a problem) when it is no relay of datagrams.
-    fn datagrams(&mut self, listener: &Listener) -> Option<Arc<CompiledUdp>> {
-        let [Chain { serve: Serve::Udp(route), .. }] = listener.chains.as_slice() else {
-            let problem = "a UDP listener relays datagrams, and nothing else".to_owned();
-            self.problems.push((listener.source.clone(), problem));
-            return None;
-        };
-        Some(Arc::new(CompiledUdp {
-            stats_prefix: listener.stats_prefix.as_str().into(),
-            model: Arc::clone(route),
-            upstreams: self.targets(&route.targets),
-            log: self.log(route.access_log.as_ref()),
-            declared_port: listener.declared_port,
-        }))
-    }
-
-    fn targets(&self, targets: &[TcpTarget]) -> Vec<Arc<Upstream>> {
-        let upstream = |target: &TcpTarget| self.upstreams.named(&target.cluster, &target.source);
-        targets.iter().map(upstream).collect()
-    }
-
-    fn log(&mut self, log: Option<&Arc<plenipo_model::AccessLog>>) -> Option<Arc<Log>> {
-        // What nobody will read is not written in the first place.
-        let log = log.filter(|log| log.path != "/dev/null")?;
-        match self.logs.open(log, self.previous.map(|previous| &previous.logs)) {
-            Ok(sink) => Some(sink),
-            Err(error) => {
-                self.problems.push((Source::new("access log"), format!("{}: {error}", log.path)));
-                None
-            }
-        }
     }
 }
 

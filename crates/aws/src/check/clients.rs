@@ -1,17 +1,18 @@
 //! Client certificates, with TLS that ends before the gateway: AWS-51 to -57.
 
-use plenipo_model::{
-    ChainTls, ClientAuth, ClientCertificateFields, ForwardedIdentity, TlsServer, VirtualHost,
-};
+use plenipo_model::{Chain, ChainTls, ClientAuth, ClientCertificateFields, ForwardedIdentity, VirtualHost};
 use plenipo_resources::ambassador::{Authentication, TlsConfig};
 use plenipo_resources::{Object, View};
 use serde_json::{Map, Value, json};
 
 use super::CLIENT_CERTIFICATE;
-use super::finding::{Findings, Operation};
+use super::finding::{Finding, Findings, Operation};
 use super::scene::{Passage, Scene, annotation, ingress_note, service_note};
 use crate::stack::{Kind, MutualMode};
 
+/// By which a Listener says that a load balancer tells of client certificates, and which are its networks.
+const CERTIFICATE_FROM: &str = "plenipo.io/client-certificate-from";
+const TRUSTED_PEERS: &str = "plenipo.io/trusted-peers";
 const RENAMED: &str = "routing.http.request.x_amzn_mtls_clientcert";
 
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
@@ -33,11 +34,39 @@ fn mutual(passage: &Passage<'_>) -> MutualMode {
     passage.listener.mutual_authentication.as_ref().map_or(MutualMode::Off, |mutual| mutual.mode)
 }
 
-/// The TLS of a listener's chains, with who asked for it.
-fn servers<'a>(passage: &Passage<'a>) -> impl Iterator<Item = &'a TlsServer> + use<'a> {
-    passage.gateway.chains.iter().filter_map(|chain| match &chain.tls {
-        ChainTls::Terminate(server) => Some(&**server),
-        ChainTls::Untouched | ChainTls::Broken(_) => None,
+/// What a chain demands of its clients: none = no certificate, else whether one is required.
+fn demanded(scene: &Scene<'_>, passage: &Passage<'_>, chain: &Chain) -> Option<bool> {
+    match &chain.tls {
+        ChainTls::Terminate(server) => match &server.client_auth {
+            ClientAuth::Required(_) => Some(true),
+            ClientAuth::Optional(_) => Some(false),
+            ClientAuth::None | ClientAuth::Unverified => None,
+        },
+        // Its Secrets are not here, as is usual in a directory: what it is meant to demand is written all the same.
+        ChainTls::Broken(_) => {
+            let listener = scene.object_of(&passage.gateway.source)?;
+            let told = listener.meta.annotations.contains_key(CERTIFICATE_FROM);
+            written_demand(scene, scene.object_of(&chain.source)?).filter(|_| !told)
+        }
+        ChainTls::Untouched => None,
+    }
+}
+
+fn written_demand(scene: &Scene<'_>, object: &Object) -> Option<bool> {
+    let View::Host(host) = &object.view else { return None };
+    let of = |tls: &TlsConfig| tls.ca_secret.as_ref().map(|_| tls.cert_required == Some(true));
+    let own = host.tls.as_ref().and_then(of);
+    let edge_stack = host.authentication.as_ref().and_then(|one| one.mtls.as_ref());
+    let named = host.tls_context.as_ref().and_then(|context| context.name.as_deref());
+    let mut contexts = scene.set.of_kind("TLSContext").iter().filter_map(|one| match &one.view {
+        View::TlsContext(context) => Some((one, context)),
+        _ => None,
+    });
+    let mine = |hosts: &[String]| host.hostname.as_ref().is_some_and(|name| hosts.contains(name));
+    own.or_else(|| edge_stack.map(|mtls| mtls.cert_required == Some(true))).or_else(|| {
+        contexts
+            .find(|(one, context)| named == Some(&*one.id.name) || mine(&context.hosts))
+            .and_then(|(_, context)| of(&context.tls))
     })
 }
 
@@ -46,18 +75,16 @@ fn unreachable(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     if !passage.listener.protocol.ends_tls() {
         return;
     }
-    for server in servers(passage) {
-        let object = scene.object_or(&server.source, passage);
-        let (rule, asked) = match &server.client_auth {
-            ClientAuth::Required(_) => (51, "demands client certificates: every handshake fails"),
-            ClientAuth::Optional(_) if mutual(passage) == MutualMode::Off => {
-                (52, "asks for client certificates, and nobody ever shows one")
-            }
-            ClientAuth::Optional(_) | ClientAuth::None | ClientAuth::Unverified => continue,
+    for chain in &passage.gateway.chains {
+        let Some(required) = demanded(scene, passage, chain) else { continue };
+        let (rule, asked) = if required {
+            (51, "demands client certificates: every handshake fails")
+        } else {
+            (52, "asks for client certificates, and nobody ever shows one")
         };
         let finding = found.on(
             rule,
-            object,
+            scene.object_or(&chain.source, passage),
             "",
             format!(
                 "{} ends the clients' TLS and shows the gateway no certificate; port {} {asked}",
@@ -66,15 +93,7 @@ fn unreachable(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
             ),
         );
         if passage.stack.load_balancer.kind == Kind::Application {
-            finding.fix("let the load balancer ask for them (mutual-authentication: passthrough) and the gateway take them from \
-                its headers; or pass TLS on through a network load balancer");
-            if rule == 52
-                && let Some(member) = passage.stack.members.first()
-            {
-                let mode = json!([{ "port": passage.listener.port, "mode": "passthrough" }]).to_string();
-                let path = ingress_note("mutual-authentication");
-                finding.edit(member.clone(), Operation::Add { path, value: mode.into() });
-            }
+            tell(scene, passage, finding);
         } else {
             finding.fix(
                 "take the certificate off the load balancer: it passes TLS on, and it ends at the gateway",
@@ -84,6 +103,27 @@ fn unreachable(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
                 let path = service_note(&format!("aws-load-balancer-{suffix}"));
                 finding.edit(passage.service.id.clone(), Operation::Remove { path });
             }
+        }
+    }
+}
+
+/// An application load balancer asks for certificates, and tells the gateway.
+fn tell(scene: &Scene<'_>, passage: &Passage<'_>, finding: &mut Finding) {
+    finding.fix(
+        "let the load balancer ask for them (mutual-authentication) and the gateway take them from its headers \
+         (plenipo.io/client-certificate-from); or pass TLS on through a network load balancer",
+    );
+    let way = if mutual(passage) == MutualMode::Verify { "alb-verify" } else { "alb-passthrough" };
+    if let (MutualMode::Off, Some(member)) = (mutual(passage), passage.stack.members.first()) {
+        let mode = json!([{ "port": passage.listener.port, "mode": "passthrough" }]).to_string();
+        let path = ingress_note("mutual-authentication");
+        finding.edit(member.clone(), Operation::Add { path, value: mode.into() });
+    }
+    let listener = scene.object_of(&passage.gateway.source).filter(|one| &*one.id.kind == "Listener");
+    if let Some(listener) = listener {
+        let peers = scene.networks().join(", ");
+        for (key, value) in [(CERTIFICATE_FROM, way), (TRUSTED_PEERS, &peers)] {
+            finding.edit(listener.id.clone(), Operation::Add { path: annotation(key), value: value.into() });
         }
     }
 }

@@ -39,7 +39,8 @@ fn connects_only(service: &ServiceView<'_>, found: &mut Findings) {
 /// AWS-75: the check comes as a request for an IP address, by the traffic port's protocol.
 fn answered(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     let check = &passage.group.health_check;
-    let Some(path) = check.path.as_deref() else { return };
+    let http = passage.servers().next().is_some();
+    let Some(path) = check.path.as_deref().filter(|_| http) else { return };
     let local = passage.service.id.clone();
     let traffic = match check.port {
         HealthPort::Traffic => true,

@@ -104,9 +104,7 @@ fn sent(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
             send(scene, passage, finding);
         }
         (Some(_), ProxyProtocol::Required) if !is_restricted(passage) => {
-            let known = &scene.known.vpc_cidrs;
-            let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(str::to_owned);
-            let networks = if known.is_empty() { private.to_vec() } else { known.clone() };
+            let networks = scene.networks();
             let finding = found.on(
                 17,
                 listener,

@@ -93,6 +93,12 @@ impl<'a> Scene<'a> {
         self.object_of(source).unwrap_or(passage.service)
     }
 
+    /// Networks that load balancers are in.
+    pub(super) fn networks(&self) -> Vec<String> {
+        let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(str::to_owned);
+        if self.known.vpc_cidrs.is_empty() { private.to_vec() } else { self.known.vpc_cidrs.clone() }
+    }
+
     /// The Module named `ambassador`.
     pub(super) fn module(&self) -> Option<(&'a Arc<Object>, &'a Module)> {
         self.set.of_kind("Module").iter().find_map(|object| match &object.view {

@@ -148,8 +148,8 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
                 _ => continue,
             };
             // Other clouds share the prefix of Services.
-            let other = prefix == SERVICE && !suffix.contains("aws") && !suffix.contains("load-balancer");
-            if other || is_known(suffix, known) {
+            let foreign = prefix == SERVICE && !suffix.contains("aws") && nearest(suffix, known).is_none();
+            if foreign || is_known(suffix, known) {
                 continue;
             }
             let finding =

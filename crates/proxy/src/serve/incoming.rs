@@ -144,9 +144,9 @@ fn understand(
     if model.strip_matching_port && host.port == Some(http.facts.declared_port) {
         forwarded_host = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
     }
-    // What `authority` accepted is a header value. Mostly it is already there.
-    let host_field = match parts.headers.get(header::HOST) {
-        Some(sent) if sent == forwarded_host => None,
+    // Mostly it is the field that came. Else what `authority` accepted is a header value.
+    let host_field = match parts.uri.authority() {
+        None if forwarded_host.len() == authority.len() => None,
         _ => Some(HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?),
     };
     let path = request::canonical_path(target, model.path)?;
@@ -174,13 +174,14 @@ fn understand(
         (exchange.identity, told) = (taken.identity, taken.fields);
     }
     request::forward(&mut parts.headers, model.forwarding, peer, &client, &http.facts.peer_text);
-    parts.headers.extend(told);
+    if !told.is_empty() {
+        parts.headers.extend(told);
+    }
     request::strip_hop_by_hop(&mut parts.headers);
     xfcc::client_cert_header(&model.client_cert, exchange.shown(), &mut parts.headers);
     if let Some(host) = host_field {
         parts.headers.insert(header::HOST, host);
     }
-    parts.headers.remove(header::EXPECT);
     identify(http, model.keep_request_id, parts, exchange);
     Ok((host, client))
 }

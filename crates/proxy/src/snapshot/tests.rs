@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method};
 use plenipo_model::{
-    Action, Chain, Cluster, Endpoints, Forward, HeaderEdit, HttpServer, PathMatch, Pattern, Route, Target,
-    Template, VirtualHost,
+    Action, Chain, ChainTls, Cluster, Endpoints, Forward, HeaderEdit, HttpServer, PathMatch, Pattern, Route,
+    Serve, Target, Template, VirtualHost,
 };
 use proptest::prelude::*;
 

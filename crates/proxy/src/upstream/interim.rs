@@ -79,6 +79,12 @@ impl Heads {
         if self.answering != asked {
             (self.answering, self.interim, self.at) = (asked, 0, At::StatusLine(0));
         }
+        if self.at == At::StatusLine(0)
+            && bytes.get(STATUS_LINE.len() - 1).is_some_and(|first| *first != b'1')
+        {
+            // Nearly always.
+            self.at = At::Body;
+        }
         for byte in bytes {
             self.at = match self.at {
                 At::Body => return true,

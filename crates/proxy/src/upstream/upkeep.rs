@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::health;
-use crate::snapshot::{Snapshot, Upstreams};
 use crate::snapshot::clusters::Upstream;
+use crate::snapshot::{Snapshot, Upstreams};
 
 /// Between two questions for the same name, unless its time to live is respected.
 const ASK_EVERY: Duration = Duration::from_secs(5);

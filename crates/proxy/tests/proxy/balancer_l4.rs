@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// From AWS's `proprot` test: a connection through PrivateLink.
+/// A connection through PrivateLink, from AWS's own test of its `proprot` tool.
 const PROXY: &str = "0d0a0d0a000d0a515549540a21110054ac1f0771ac1f0a1fc8f20050030004e8d6892dea0017\
                      01767063652d3038643262663135666163353030316339040024";
-/// From a packet in Kubernetes issue 57250: a health check.
+/// As captured from a Network Load Balancer: a health check.
 const LOCAL: &str = "0d0a0d0a000d0a515549540a20110054030004bce5951f04004a";
 
 /// Hexadecimal, then zeros up to the 100 bytes that such a header has.

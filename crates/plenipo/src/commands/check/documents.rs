@@ -48,8 +48,7 @@ impl Written {
     }
 
     fn note_comments(&mut self, text: &str, value: Option<&Value>) {
-        let lists =
-            text.lines().filter_map(|line| line.trim().strip_prefix('#')?.trim().strip_prefix(IGNORE));
+        let lists = text.lines().filter_map(|line| Some(line.split_once('#')?.1.split_once(IGNORE)?.1));
         let rules: Vec<&str> =
             lists.flat_map(|list| list.split([':', ',', ' '])).filter(|id| !id.is_empty()).collect();
         let Some(value) = value.filter(|_| !rules.is_empty()) else { return };

@@ -29,7 +29,7 @@ pub(super) enum Front {
     /// The way ends there.
     Ended,
     /// It goes on to the gateway, like this.
-    Passed(Request),
+    Passed(Box<Request>),
 }
 
 /// Follows a request through the load balancer that the objects put in front of its port.
@@ -278,7 +278,7 @@ impl Behind<'_> {
         let header =
             proxied.map(|version| format!(", after a PROXY header of {version}")).unwrap_or_default();
         way.step("hop", format!("port {} of the gateway gets {inside}{header}", listener.declared_port));
-        Front::Passed(request)
+        Front::Passed(Box::new(request))
     }
 }
 

@@ -82,3 +82,11 @@ fn limits() {
     assert_eq!(check(1, &[("aa", &"x".repeat(66))]), Ok(()));
     assert_eq!(check(1, &[("aa", &"x".repeat(67))]), Err(431));
 }
+
+#[test]
+fn every_field_that_ends_here_has_its_place() {
+    for (place, name) in ENDS_HERE.iter().enumerate() {
+        assert_eq!(place_here(name.as_str()), Some(place));
+    }
+    assert_eq!(ENDS_HERE[TE_PLACE], TE);
+}
