@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use plenipo_testkit::{Authority, Echoed, Upstream, eventually};
 
-use crate::edge::{ARN, Acm, Front};
+use crate::edge::{ARN, Acm, Front, example};
 
 const CLASS: &str = "
 apiVersion: networking.k8s.io/v1
@@ -79,6 +79,34 @@ async fn it_follows_its_directory() -> Result<()> {
     assert_eq!(status(&front, &nobody, "one")?, 404);
     front.process.signal("TERM")?;
     ensure!(front.process.wait().await?.success(), "{}", front.process.output());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn gateway_and_load_balancers_change_together() -> Result<()> {
+    let upstream = Upstream::http("quote").start().await;
+    let redirecting = example("l7-lb-tls")?;
+    let routing = redirecting.replace("action: Redirect", "action: Route");
+    let layer_4 = routing
+        .replace("aws-load-balancer-backend-protocol: http", "aws-load-balancer-backend-protocol: tcp");
+    let layer_4 = layer_4.replace("use_remote_address: false", "use_remote_address: true");
+    let layer_4 = layer_4.replace("xff_num_trusted_hops: 1", "xff_num_trusted_hops: 0");
+    let resolve = format!("quote.default:80={}", upstream.address());
+    let front = Front::with_gateway(&redirecting, &[80, 443, 8080], &["--resolve", &resolve]).await?;
+    let ask = || front.curl(&nobody(), "http://app.example.com/backend/", &[]);
+    let client = || -> Option<String> {
+        let echoed: Echoed = serde_json::from_str(&ask().ok()?.body).ok()?;
+        Some(echoed.header("x-forwarded-for").join(", "))
+    };
+    assert_eq!(ask()?.status, 301);
+    front.write(&routing)?;
+    eventually("the gateway's change", || async {
+        client().is_some_and(|told| told.starts_with("127.0.0.5"))
+    })
+    .await;
+    front.write(&layer_4)?;
+    eventually("the load balancer's change", || async { client().is_some_and(|told| told == "127.0.0.1") })
+        .await;
     Ok(())
 }
 

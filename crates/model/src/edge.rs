@@ -1,13 +1,14 @@
 //! The root: everything the edge shall do.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::listener::Listener;
+use crate::listener::{Listener, ProxyProtocol, Serve};
 
 /// Everything the edge shall do. Two equal edges serve alike; nothing else decides what is served.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -38,6 +39,27 @@ impl Edge {
     /// The listener bound to this address.
     pub fn listener(&self, bind: SocketAddr) -> Option<&Listener> {
         self.listeners.iter().find(|listener| listener.bind == bind)
+    }
+
+    /// Believes proxies on this machine wherever proxies of some network are believed: their PROXY headers, and what they
+    /// tell of client certificates. A load balancer that is tried out beside the gateway connects from a loopback address.
+    pub fn trust_loopback(&mut self) {
+        let loopback = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
+        for listener in &mut self.listeners {
+            if let ProxyProtocol::AcceptedFrom(networks) = &mut listener.proxy_protocol {
+                networks.push(loopback);
+            }
+            for chain in &mut listener.chains {
+                let Serve::Http(server) = &mut chain.serve else { continue };
+                if server.hosts.iter().all(|host| host.client_identity.is_none()) {
+                    continue;
+                }
+                let hosts = Arc::make_mut(server).hosts.iter_mut();
+                for identity in hosts.filter_map(|host| host.client_identity.as_mut()) {
+                    Arc::make_mut(identity).from.push(loopback);
+                }
+            }
+        }
     }
 
     /// Moves bound ports, keeping the declared ones.

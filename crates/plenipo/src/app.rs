@@ -136,6 +136,9 @@ impl Control {
         self.reading.options.files = reading::files(self.files.of(set));
         let (mut edge, report) = self.last_good.apply(set, &self.reading.options);
         edge.map_ports(&self.reading.ports);
+        if self.balancers.is_some() {
+            edge.trust_loopback();
+        }
         let translated_in = begin.elapsed();
         let before = self.published.borrow().clone();
         log_new_problems(&report, before.as_deref().map(|before| &before.report));
@@ -242,7 +245,8 @@ pub(crate) fn bind_failure(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-fn log_new_problems(report: &Report, before: Option<&Report>) {
+/// What is wrong and was not before, by its severity.
+pub(crate) fn log_new_problems(report: &Report, before: Option<&Report>) {
     for problem in new_problems(report, before) {
         match problem.severity {
             Severity::Error => tracing::error!("{problem}"),
@@ -298,3 +302,6 @@ fn log_published(published: &Published, unchanged: bool) {
         tracing::info!(name = listener.name, address = %listener.bind, bound, "listener");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The pages of the checks are their tests: what a page shows as wrong is found by its rule, what it shows as right by
 //! none, and the patch makes the one as good as the other.
 
+#![allow(clippy::unwrap_used, reason = "everything here is a test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The getambassador.io dialect: Listeners, Hosts, Mappings and what belongs to them.
 
 mod directory;
+mod elsewhere;
 mod group;
 mod hosts;
 mod listener;

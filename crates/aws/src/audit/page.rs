@@ -105,11 +105,12 @@ fn party(out: &mut String, column: usize, lane: usize, party: &Party) -> std::fm
         Role::Gateway => "gateway",
         Role::Backend => "backend",
     };
-    let name = shortened(&party.to_string(), 30);
+    let place = party.port.map(|port| format!("{role}, port {port}")).unwrap_or_else(|| role.to_owned());
+    let name = shortened(&party.name, 27);
     write!(
         out,
         "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX}\" height=\"52\" rx=\"8\" fill=\"#f6f8fa\" stroke=\"#d0d7de\"/>\
-         <text x=\"{}\" y=\"{}\">{}</text><text class=\"small\" x=\"{}\" y=\"{}\">{role}</text>",
+         <text x=\"{}\" y=\"{}\">{}</text><text class=\"small\" x=\"{}\" y=\"{}\">{place}</text>",
         x + 12,
         y + 23,
         escaped(&name),
@@ -128,9 +129,10 @@ fn arrow(out: &mut String, column: usize, from: usize, to: usize, hop: &Hop) -> 
     };
     let label = match &hop.tls {
         None => format!("{}, clear text", hop.protocol),
-        Some(tls) => {
-            format!("{}, TLS {}", hop.protocol, tls.versions.trim_start_matches("ELBSecurityPolicy-"))
-        }
+        Some(tls) if tls.carried => format!("{}, TLS passes", hop.protocol),
+        Some(tls) if tls.versions.len() < 10 => format!("{}, TLS {}", hop.protocol, tls.versions),
+        // The name of a policy is too long for here: it is in the title.
+        Some(_) => format!("{}, TLS", hop.protocol),
     };
     let dashes = if hop.tls.is_none() { " stroke-dasharray=\"7 5\"" } else { "" };
     let tip = x + GAP - 3;

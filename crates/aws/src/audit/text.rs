@@ -21,8 +21,9 @@ pub(super) fn text(audit: &Audit) -> String {
     let open = served.clone().filter(|way| !way.is_encrypted()).count();
     let _ = writeln!(
         out,
-        "\n{} ways, {} reach a backend, {open} of them with a hop in clear text",
+        "\n{} way{}, {} reach a backend, {open} of them with a hop in clear text",
         audit.ways.len(),
+        if audit.ways.len() == 1 { "" } else { "s" },
         served.count()
     );
     out

@@ -105,10 +105,11 @@ impl Drawing<'_, '_> {
         };
         self.reached.insert(gateway.name.clone());
         let front = Front { stack: self.stack, listener: self.listener, group };
-        for door in doors(gateway) {
-            if !meets(hosts, &door) {
-                continue;
-            }
+        let mut doors = doors(gateway);
+        // Behind a handshake without a server name the chain is the same for every host.
+        let nameless = group.protocol.is_tls() && doors.iter().any(Door::takes_nameless_tls);
+        doors.retain(|door| meets(hosts, door) && (!nameless || door.takes_nameless_tls()));
+        for door in doors {
             for mut way in from_door(self.edge, Some(&front), gateway, &door) {
                 way.sources.insert(0, source.to_owned());
                 way.sources.dedup();

@@ -73,8 +73,8 @@ pub(super) fn deviations(stack: &Stack) -> Vec<String> {
         found.push("Shield Advanced does not watch it".to_owned());
     }
     for name in balancer.attributes.keys() {
-        let begins = |known: &&str| name.starts_with(*known);
-        if WITHOUT_EFFECT.iter().any(|known| begins(known)) || ACTED_ON.iter().any(|known| begins(known)) {
+        let is_among = |known: &[&str]| known.iter().any(|known| name.starts_with(known));
+        if is_among(&WITHOUT_EFFECT) || is_among(&ACTED_ON) {
             continue;
         }
         if name.starts_with("access_log") || name.starts_with("connection_logs.") {

@@ -3,7 +3,7 @@
 use std::io::{self, Write, stdout};
 
 use anyhow::Context;
-use plenipo_resources::Set;
+use plenipo_resources::{Report, Set};
 use plenipo_translate::LastGood;
 
 use crate::arguments::EdgeArguments;
@@ -32,7 +32,7 @@ async fn serve(arguments: &EdgeArguments, read: Reading, settings: BalancerSetti
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let (mut sets, following) = plenipo_source::follow(&arguments.directory)
         .map_err(|error| Ending::unreadable(error.to_string()))?;
-    let mut gateway = Gateway { read, last_good: LastGood::default() };
+    let mut gateway = Gateway { read, last_good: LastGood::default(), report: None };
     let mut balancers = Balancers::start(settings)?;
     let first = sets.borrow_and_update().clone();
     let unbound = gateway.apply(&first, &mut balancers).await;
@@ -75,14 +75,17 @@ async fn serve(arguments: &EdgeArguments, read: Reading, settings: BalancerSetti
 struct Gateway {
     read: Reading,
     last_good: LastGood,
+    /// Of the objects as they were last.
+    report: Option<Report>,
 }
 
 impl Gateway {
     /// Gives how many listeners could not be bound.
     async fn apply(&mut self, set: &Set, balancers: &mut Balancers) -> usize {
         self.read.options.files = reading::files(plenipo_translate::referenced_files(set));
-        let (edge, _) = self.last_good.apply(set, &self.read.options);
-        let mut edge = edge;
+        let (mut edge, report) = self.last_good.apply(set, &self.read.options);
+        app::log_new_problems(&report, self.report.as_ref());
+        self.report = Some(report);
         edge.map_ports(&self.read.ports);
         balancers.apply(set, &edge).await.len()
     }

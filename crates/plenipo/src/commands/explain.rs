@@ -24,8 +24,10 @@ pub(crate) struct Request {
     /// Whether the client speaks TLS.
     tls: bool,
     authority: String,
-    /// Host without a port, lower case: what the client sends as server name.
+    /// Host without a port, lower case.
     name: String,
+    /// Whoever begins TLS sends the host as server name; a load balancer sends none.
+    named: bool,
     port: u16,
     path: String,
     headers: HeaderMap,
@@ -40,6 +42,13 @@ pub(crate) struct Request {
     balanced: bool,
     /// PEM of the certificate that the client shows.
     certificate: Option<String>,
+}
+
+impl Request {
+    /// The server name in the ClientHello; empty when there is none.
+    fn server_name(&self) -> &str {
+        if self.named { &self.name } else { "" }
+    }
 }
 
 /// Explains one request.
@@ -88,6 +97,7 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         tls,
         name: authority.host().to_ascii_lowercase(),
         port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        named: true,
         authority: sent_host.unwrap_or_else(|| authority.to_string()),
         path: url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         headers,

@@ -196,7 +196,7 @@ async fn idle_connections_and_those_without_a_target_are_reset() {
         let clusters = vec![
             targets(&[&target]),
             Cluster::new("empty", source(), Endpoints::addresses([])),
-            cluster("refusing", loopback()),
+            cluster("refusing", crate::refusing()),
         ];
         let _gateway = Gateway::start(edge(vec![idle, empty, refusing], clusters)).await;
         let mut stream = TcpStream::connect(bind).await.expect("connected");

@@ -156,7 +156,7 @@ async fn preflights_are_answered_and_origins_told() {
 
 #[tokio::test]
 async fn failures_have_their_status_and_flags() {
-    let dead = loopback();
+    let dead = crate::refusing();
     let (_gateway, _upstream, bind) =
         started(|_, cluster, _| cluster.endpoints = Endpoints::addresses([dead])).await;
     let response = Http::one(bind).get("/").await.expect("answered");

@@ -69,6 +69,11 @@ fn loopback() -> SocketAddr {
     ([127, 0, 0, 1], free_port()).into()
 }
 
+/// Where nobody listens: the port of the discard service, which no other test is ever given.
+fn refusing() -> SocketAddr {
+    ([127, 0, 0, 1], 9).into()
+}
+
 fn cluster(name: &str, address: SocketAddr) -> Cluster {
     Cluster::new(name, source(), Endpoints::addresses([address]))
 }

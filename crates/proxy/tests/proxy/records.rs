@@ -29,7 +29,7 @@ pub(super) async fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
 async fn every_end_has_its_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("log");
-    let dead = loopback();
+    let dead = crate::refusing();
     let (gateway, upstream, bind) = started(|http, _, _| {
         http.access_log = logged_to(&path, AccessLogFormat::Text(Template::parse(LINE).expect("valid")));
         http.hosts[0].host = HostPattern::parse("*.test").expect("valid");

@@ -15,7 +15,7 @@ use super::module::Settings;
 use super::ours::Ours;
 use super::tls::{Contexts, KeyMaterial, SecretName, Secrets};
 use super::upstream::{Clusters, Upstreams, World};
-use super::{missing_authorisation, tcp, unused_contexts};
+use super::{elsewhere, missing_authorisation, tcp, unused_contexts};
 use crate::changes::Changes;
 use crate::findings::{Finding, Findings};
 use crate::ledger::Ledger;
@@ -250,7 +250,7 @@ fn is_of_frame(object: &Object) -> bool {
             | View::Resolver(_)
             | View::AuthService(_)
             | View::Inactive
-    )
+    ) || elsewhere::is_told(object)
 }
 
 fn is_of_basis(object: &Object) -> bool {

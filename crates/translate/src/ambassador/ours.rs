@@ -8,6 +8,7 @@ use plenipo_resources::ambassador::{
 };
 use plenipo_resources::{Object, ObjectId, View};
 
+use super::elsewhere;
 use crate::findings::Findings;
 use crate::options::Options;
 
@@ -88,6 +89,7 @@ impl<'a> Ours<'a> {
                 (ids, &mut |ours| ours.resolvers.push(Of { object, spec }))
             }
             View::Inactive => return inactive(object, findings),
+            View::Written(_) | View::Foreign => return elsewhere::report(object, findings),
             View::Mapping(_)
             | View::Service(_)
             | View::EndpointSlice(_)
@@ -97,9 +99,7 @@ impl<'a> Ours<'a> {
             | View::Ingress(_)
             | View::IngressClass(_)
             | View::IngressClassParams(_)
-            | View::TargetGroupBinding(_)
-            | View::Written(_)
-            | View::Foreign => return,
+            | View::TargetGroupBinding(_) => return,
         };
         if is_taken(object, ids, options, findings) {
             list(self);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use plenipo_aws::check::{Finding, IGNORE};
 use plenipo_resources::{ObjectId, Origin, decode, documents};
@@ -22,6 +23,8 @@ pub(super) struct Written {
 pub(super) struct Document {
     /// As written.
     pub(super) text: String,
+    /// Where it stands.
+    pub(super) origin: Origin,
     /// None when it is no YAML.
     pub(super) value: Option<Value>,
 }
@@ -31,11 +34,14 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<Written> {
     opened.read();
     let mut written = Written { documents: Vec::new(), ignored: BTreeSet::new() };
     // What cannot be read is among the problems of the set.
-    for text in opened.paths().filter_map(|path| fs::read_to_string(path).ok()) {
+    for path in opened.paths() {
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let shown: Arc<str> = path.to_string_lossy().into();
         for document in documents(&text) {
             let value = document.value().ok();
             written.note_comments(document.text, value.as_ref());
-            written.documents.push(Document { text: document.text.to_owned(), value });
+            let origin = Origin::File { path: Arc::clone(&shown), line: document.line };
+            written.documents.push(Document { text: document.text.to_owned(), origin, value });
         }
     }
     Ok(written)

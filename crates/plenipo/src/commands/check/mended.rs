@@ -1,6 +1,7 @@
 //! `plenipo check --fix`: the documents with every patch that can be written.
 
 use std::io::{self, Write, stderr, stdout};
+use std::iter;
 use std::sync::Arc;
 
 use plenipo_aws::check::{Finding, Known, Patch, apply, to_yaml};
@@ -64,7 +65,7 @@ fn found(
     arguments: &CheckArguments,
     environment: &Environment,
 ) -> anyhow::Result<Vec<Finding>> {
-    let set = set(values);
+    let set = set(values, written);
     let Reading { mut options, .. } = Reading::new(&arguments.reading, environment)?;
     options.files = reading::files(plenipo_translate::referenced_files(&set));
     let (edge, _) = plenipo_translate::translate(&set, &options);
@@ -77,10 +78,14 @@ fn found(
     Ok(found)
 }
 
-fn set(values: &[Value]) -> Set {
+/// The objects; those that a patch added stand in no file yet.
+fn set(values: &[Value], written: &Written) -> Set {
+    let origins = written.documents.iter().map(|document| document.origin.clone());
     let mut builder = SetBuilder::default();
-    for object in values.iter().flat_map(|value| decode(value.clone(), Origin::Cluster).objects) {
-        builder.add(Arc::new(object));
+    for (value, origin) in values.iter().zip(origins.chain(iter::repeat(Origin::Cluster))) {
+        for object in decode(value.clone(), origin).objects {
+            builder.add(Arc::new(object));
+        }
     }
     builder.build()
 }

@@ -31,16 +31,16 @@ pub(super) fn find<'a>(request: &Request, edge: &'a Edge, set: &Set) -> Option<E
     {
         (listener, format!("{service} leads from port {} to {target}", request.port))
     } else {
-        let able = |listener: &&Listener| chain(listener, request.tls, &request.name).is_some();
+        let able = |listener: &&Listener| chain(listener, request.tls, request.server_name()).is_some();
         let listener = edge.listeners.iter().find(able).or(edge.listeners.first())?;
         (listener, format!("nothing leads to port {}; this is the first that could serve it", request.port))
     };
-    let ends_here = request.tls && chain(listener, true, &request.name).is_some();
+    let ends_here = request.tls && chain(listener, true, request.server_name()).is_some();
     let any_tls = listener.chains.iter().any(|chain| !matches!(chain.accepts, Accepts::ClearText));
     // https on a listener that knows no TLS: it was ended in front of the gateway. On one that does, but not for this
     // name, the handshake is refused.
     let tls = request.tls && (ends_here || any_tls);
-    Some(Entry { listener, how, tls, chain: chain(listener, tls, &request.name) })
+    Some(Entry { listener, how, tls, chain: chain(listener, tls, request.server_name()) })
 }
 
 /// The first Service of type LoadBalancer with this port, and the port it leads to.

@@ -266,6 +266,7 @@ impl Behind<'_> {
         if !opaque {
             // The gateway sees a handshake of the load balancer's.
             request.certificate = None;
+            request.named = false;
         }
         if let Serve::Http(server) = serve {
             forwarded(&mut request, self, server.balancer.as_deref());

@@ -63,11 +63,17 @@ impl Way {
         };
         self.listener(entry.listener, &entry.how);
         let Some(chain) = entry.chain else {
-            let name = &request.name;
+            let lacking = match request.server_name() {
+                "" => "connections without a server name".to_owned(),
+                name => format!("{name:?}"),
+            };
             self.step(
                 "tls",
-                format!("no Host or TLSContext has a certificate for {name:?}: the handshake is refused"),
+                format!("no Host or TLSContext has a certificate for {lacking}: the handshake is refused"),
             );
+            if request.balanced {
+                self.step("answer", "502 of the load balancer, a reset of one of layer 4".to_owned());
+            }
             return;
         };
         if !self.tls(&chain.tls, request, entry.tls) {
@@ -77,7 +83,7 @@ impl Way {
             Serve::Tcp(route) => self.relay("bytes", &route.source, &route.targets, read),
             Serve::Udp(route) => self.relay("datagrams", &route.source, &route.targets, read),
             Serve::Http(server) => {
-                let name = entry.tls.then_some(request.name.as_str());
+                let name = (entry.tls && request.named).then_some(request.name.as_str());
                 let compiled = snapshot.listener(entry.listener.bind);
                 let Some(http) = compiled.and_then(|compiled| compiled.http(entry.tls, name)) else {
                     return;
@@ -96,7 +102,7 @@ impl Way {
                     method: request.method.clone(),
                     headers: believed.headers,
                     scheme,
-                    named: entry.tls,
+                    named: entry.tls && request.named,
                     peer: Some(request.peer),
                 };
                 self.http(server, explain(http, &question), read);
