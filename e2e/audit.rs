@@ -186,6 +186,51 @@ fn names_from_objects_are_text_on_the_page() {
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
 }
 
+/// An ALB that speaks TLS to the gateway, and so names no server.
+const NAMELESS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: shop
+  annotations:
+    alb.ingress.kubernetes.io/certificate-arn: arn:aws:acm:eu-west-1:111122223333:certificate/shop
+    alb.ingress.kubernetes.io/backend-protocol: HTTPS
+spec:
+  ingressClassName: alb
+  rules:
+    - host: shop.example.com
+      http:
+        paths:
+          - {path: /, pathType: Prefix, backend: {service: {name: gateway, port: {number: 443}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: gateway}
+spec: {type: NodePort, selector: {app: gateway}, ports: [{port: 443, targetPort: 8443, nodePort: 30443}]}
+---
+"#;
+
+#[test]
+fn without_a_server_name_the_chain_for_all_hosts_is_taken() {
+    let secret = Authority::new("audit").server(&["shop.example.com"]).secret_yaml("shop-tls", "default");
+    let listener = GATEWAY.replace("protocol: HTTPSPROXY", "protocol: HTTPS");
+    let of = |more: &str| {
+        let all = format!("{NAMELESS}{listener}{secret}---\n{more}");
+        directory(&all).expect("a directory can be made")
+    };
+    let url = "https://shop.example.com/";
+    let refused = "connections without a server name";
+    let alone = of("{}");
+    assert!(explain(&alone, &[url]).contains(refused), "{}", explain(&alone, &[url]));
+    assert!(way(&text(&audit(&alone, &[])), "https", "ALB").contains("! refused"));
+    let any = of("apiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {name: any}\n\
+                  spec: {hostname: \"*\", tlsSecret: {name: shop-tls}}\n");
+    let told = explain(&any, &[url]);
+    assert!(told.contains("[Host default/any]") && told.contains("Mapping default/clear"), "{told}");
+    let told = text(&audit(&any, &[]));
+    assert!(!told.contains("sends no server name"), "{told}");
+}
+
 fn explain(directory: &TempDir, arguments: &[&str]) -> String {
     let path = directory.path().to_str().expect("a path of ASCII letters");
     text(&output(&[&["explain", path], arguments].concat()))
@@ -232,4 +277,52 @@ fn what_layer_four_passes_on_is_explained_as_the_gateway_sees_it() {
 fn through_only() -> String {
     let service = IN_FRONT.split("---\n").find(|document| document.contains("name: through\n"));
     format!("{}---\n", service.expect("it is in the text"))
+}
+
+/// A network load balancer of the cloud provider's, whose targets are nodes.
+const NODES: &str = r#"
+apiVersion: v1
+kind: Service
+metadata:
+  name: gateway
+  annotations: {service.beta.kubernetes.io/aws-load-balancer-type: nlb}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: POLICY
+  selector: {app: gateway}
+  ports: [{name: ssh, port: 22, targetPort: 2222, nodePort: 30022}]
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Listener
+metadata: {name: ssh}
+spec: {port: 2222, protocolStack: STACK, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: TCPMapping
+metadata: {name: ssh}
+spec: {port: 2222, service: "ssh:22"}
+"#;
+
+#[test]
+fn nodes_hide_clients_unless_traffic_stays_local() {
+    for (policy, told) in [
+        ("Cluster", "client address: lost: the gateway sees the address of a node"),
+        ("Local", "client address: the connection: the load balancer preserves it"),
+    ] {
+        let yaml = NODES.replace("POLICY", policy).replace("STACK", "[TCP]");
+        let told_by = text(&audit(&directory(&yaml).expect("a directory can be made"), &[]));
+        assert!(way(&told_by, "tcp", "NLB").contains(told), "{told_by}");
+        let tls = way(&told_by, "tls", "NLB");
+        assert!(tls.contains("+ gateway :2222 → ssh :22: TCP over TLS as the backend says"), "{told_by}");
+    }
+}
+
+#[test]
+fn without_the_proxy_header_that_is_demanded_nobody_comes_in() {
+    let yaml = NODES.replace("POLICY", "Cluster").replace("STACK", "[PROXY, TCP]");
+    let directory = directory(&yaml).expect("a directory can be made");
+    let told = text(&audit(&directory, &[]));
+    assert!(way(&told, "tcp", "NLB").contains("! refused: the gateway closes connections without"), "{told}");
+    let told = explain(&directory, &["http://ssh.example.com:22/"]);
+    assert!(told.contains("no PROXY header comes first") && !told.contains("\nlistener"), "{told}");
 }

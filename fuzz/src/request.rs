@@ -15,7 +15,12 @@ use plenipo_proxy::request::{
 pub fn path_host(input: &[u8]) {
     let Some((choice, text)) = input.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
-    let policy = PathPolicy { merge_slashes: choice & 1 != 0, reject_escaped_slashes: choice & 2 != 0 };
+    let policy = PathPolicy {
+        merge_slashes: choice & 1 != 0,
+        reject_escaped_slashes: choice & 2 != 0,
+        decode_escaped_slashes: choice & 4 != 0,
+        as_written: false,
+    };
     if let Ok(once) = canonical_path(text, policy) {
         assert_eq!(canonical_path(&once, policy).as_deref(), Ok(&*once), "not canonical after all");
         if once != "*" {

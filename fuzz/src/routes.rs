@@ -54,7 +54,11 @@ pub fn routes(input: &[u8]) {
             query,
             method: &question.method,
             headers: &question.headers,
+            authority: &question.authority,
+            scheme: Some("http"),
+            claims: None,
             peer: None,
+            claims: None,
             draw,
         };
         let with_port = host.port.map(|port| HostPattern::Exact(format!("{}:{port}", host.name)));
@@ -158,7 +162,7 @@ fn route(at: usize, choice: &mut Choice<'_>) -> Route {
     }
     if parts & 4 != 0 {
         let name = HeaderName::from_static(choice.of(&["x", "y"]));
-        route.matches.headers.push(HeaderMatch { name, value: value(choice), invert: choice.below(2) == 1 });
+        route.matches.headers.push(HeaderMatch { invert: choice.below(2) == 1, ..HeaderMatch::new(name, value(choice)) });
     }
     if parts & 8 != 0 {
         route.matches.query.push(QueryMatch { name: choice.text(), value: value(choice) });

@@ -40,7 +40,16 @@ pub(crate) fn clusters(edge: &Edge, measured: &Measurements) -> Value {
     let one = |(name, cluster): (&Arc<str>, &Arc<plenipo_model::Cluster>)| {
         let endpoints = measured.endpoints.get(name).cloned().flatten();
         let endpoints = endpoints.map(|all| {
-            let shown = all.iter().map(|one| json!({ "address": one.address, "healthy": one.healthy }));
+            let shown = all.iter().map(|one| {
+                let mut shown = json!({ "address": one.address, "healthy": one.healthy });
+                if one.ejected {
+                    shown["ejected"] = true.into();
+                }
+                if one.priority > 0 {
+                    shown["priority"] = one.priority.into();
+                }
+                shown
+            });
             shown.collect::<Vec<_>>()
         });
         let numbers = measured.clusters.get(name).map(|numbers| {
@@ -52,6 +61,7 @@ pub(crate) fn clusters(edge: &Edge, measured: &Measurements) -> Value {
                 "retries": numbers.retries,
                 "timeouts": numbers.timeouts,
                 "overflows": numbers.overflows,
+                "ejections": numbers.outliers.map(|outliers| outliers.enforced.iter().sum::<u64>()),
             })
         });
         json!({ "cluster": cluster, "endpoints": endpoints, "numbers": numbers })

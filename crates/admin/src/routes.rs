@@ -125,11 +125,17 @@ fn conditions(matches: &RouteMatch) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(matches.host.as_ref().map(|host| format!("host{}", value(host))));
     all.extend(matches.method.as_ref().map(|method| format!("method{}", value(method))));
+    all.extend(matches.authority.as_ref().map(|authority| format!("authority{}", value(authority))));
+    all.extend(matches.scheme.as_ref().map(|scheme| format!("scheme{}", value(scheme))));
     all.extend(matches.headers.iter().map(|header| {
         let not = if header.invert { "not " } else { "" };
         format!("{not}{}{}", header.name, value(&header.value))
     }));
     all.extend(matches.query.iter().map(|query| format!("?{}{}", query.name, value(&query.value))));
+    all.extend(matches.claims.iter().map(|claim| {
+        let not = if claim.invert { "not " } else { "" };
+        format!("{not}claim {}{}", claim.path.join("."), value(&claim.value))
+    }));
     all.extend(matches.fraction.map(|fraction| format!("{}%", f64::from(fraction.0) / 10_000.0)));
     all
 }
@@ -137,6 +143,7 @@ fn conditions(matches: &RouteMatch) -> Vec<String> {
 fn value(matches: &ValueMatch) -> String {
     match matches {
         ValueMatch::Exact(text) => format!("={text}"),
+        ValueMatch::Prefix(text) => format!("={text}…"),
         ValueMatch::Regex(pattern) => format!("~{}", pattern.as_str()),
         ValueMatch::Present => " present".to_owned(),
         ValueMatch::Host(pattern) => format!("={pattern}"),
@@ -147,9 +154,11 @@ fn action(action: &Action) -> String {
     match action {
         Action::Forward(forward) => {
             let targets = forward.targets.iter().map(|target| self::target(target, forward.total));
-            let mirror =
-                forward.mirror.iter().map(|mirror| format!("copy {}% to {}", mirror.percent, mirror.cluster));
-            targets.chain(mirror).collect::<Vec<_>>().join(", ")
+            let mirrors = forward.mirrors.iter().map(|mirror| {
+                let percent = f64::from(mirror.part.0) / 10_000.0;
+                format!("copy {percent}% to {}", mirror.cluster)
+            });
+            targets.chain(mirrors).collect::<Vec<_>>().join(", ")
         }
         Action::Redirect(redirect) => {
             let scheme = redirect.scheme.as_deref().unwrap_or("(scheme)");
@@ -164,7 +173,7 @@ fn target(target: &Target, total: u32) -> String {
     let mut text = share(&target.cluster, target.weight, total);
     match &target.rewrite {
         PathRewrite::Keep => {}
-        PathRewrite::Matched(new) => {
+        PathRewrite::Matched(new) | PathRewrite::Segments(new) => {
             text.push_str(&format!(" as {}", if new.is_empty() { "(nothing)" } else { new }));
         }
         PathRewrite::Regex(pattern, new) => text.push_str(&format!(" as s/{}/{new}/", pattern.as_str())),

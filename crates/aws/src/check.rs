@@ -37,6 +37,7 @@ use plenipo_resources::{Origin, Set, View, decode};
 
 use crate::Stack;
 
+pub use crate::proxies::PROXIES_IN_FRONT;
 pub use finding::{Edit, Finding, Operation, Patch};
 pub use known::{Known, KnownLoadBalancer};
 pub use patch::{Patched, apply, to_yaml};
@@ -47,10 +48,6 @@ use scene::Scene;
 
 /// An object with this annotation is not told about the rules listed in it: `AWS-38,AWS-41`.
 pub const IGNORE: &str = "plenipo.io/ignore";
-
-/// A Service or Ingress with this annotation has so many further proxies before its load balancer (a CDN, say) that append
-/// to `X-Forwarded-For`.
-pub const PROXIES_IN_FRONT: &str = "plenipo.io/proxies-in-front";
 
 /// What a Service's pods understand at the beginning of a connection: `v1`, `v2`, `both` or `none`.
 pub const PROXY_PROTOCOL: &str = "plenipo.io/proxy-protocol";

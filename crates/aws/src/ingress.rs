@@ -1,7 +1,7 @@
 //! Application load balancers: what the AWS Load Balancer Controller makes of Ingresses.
 //!
 //! Ingresses form groups; a group is one load balancer. The controller builds all of a group or nothing: one bad member,
-//! and every other member keeps what it had, even when it is changed or deleted. [`build`] does the same, with the same
+//! and every other member keeps what it had, even when it is changed or deleted. [`build()`] does the same, with the same
 //! texts. [`stacks`] leaves the bad member out, says so, and says whom the controller would have kept waiting.
 
 mod agree;
@@ -23,6 +23,8 @@ mod security;
 mod tags;
 mod target_group;
 mod written;
+
+pub(crate) use backend::MISSING_SERVICE;
 
 use plenipo_resources::core::IntOrString;
 use plenipo_resources::{Code, ObjectId, Problem, Set, Severity};

@@ -20,6 +20,7 @@ pub mod lbc_json;
 pub mod local;
 pub mod names;
 pub mod owner;
+mod proxies;
 pub mod reach;
 pub mod service;
 pub mod stack;

@@ -8,9 +8,14 @@
 //! 3. it selects nothing, or the gateway itself sends requests to it: it is not the gateway;
 //! 4. one of its ports leads to a port that a listener of the gateway declares: it is the gateway.
 
+use std::sync::Arc;
+
 use plenipo_model::{Edge, Listener};
 use plenipo_resources::core::{IntOrString, Service, ServicePort};
 use plenipo_resources::{Object, ObjectId, Set, View};
+use serde_json::Value;
+
+use crate::stack::{TargetGroup, TargetType};
 
 /// The annotation by which a Service says whether its pods are the gateway.
 pub const GATEWAY: &str = "plenipo.io/gateway";
@@ -75,15 +80,7 @@ pub fn pod_port(set: &Set, service: &Object, port: &ServicePort) -> Option<u16> 
 
 fn container_port(set: &Set, service: &Object, name: &str) -> Option<u16> {
     let View::Service(spec) = &service.view else { return None };
-    let selector = spec.selector.as_ref().filter(|labels| !labels.is_empty())?;
-    let deployments = set.of_kind("Deployment").iter().filter(|one| one.id.namespace == service.id.namespace);
-    for deployment in deployments {
-        let View::Written(written) = &deployment.view else { continue };
-        let labels = written.pointer("/spec/template/metadata/labels");
-        let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(|value| value.as_str());
-        if !selector.iter().all(|(key, value)| label(key) == Some(value)) {
-            continue;
-        }
+    for (_, written) in deployments(set, service, spec) {
         let containers = written.pointer("/spec/template/spec/containers").and_then(|all| all.as_array());
         let ports =
             containers.into_iter().flatten().filter_map(|container| container.get("ports")?.as_array());
@@ -94,6 +91,32 @@ fn container_port(set: &Set, service: &Object, name: &str) -> Option<u16> {
         }
     }
     None
+}
+
+/// Do nodes pass connections on to these targets from their own address? (kube-proxy does, unless the Service says
+/// `externalTrafficPolicy: Local`.)
+pub(crate) fn masquerades(set: &Set, group: &TargetGroup) -> bool {
+    let service = set.get("Service", &group.service.namespace, &group.service.name);
+    let is_local = service.is_some_and(|object| {
+        matches!(&object.view, View::Service(service) if service.external_traffic_policy.as_deref() == Some("Local"))
+    });
+    group.target_type == TargetType::Instance && !is_local
+}
+
+/// The Deployments whose pods a Service selects, and what they hold.
+pub(crate) fn deployments<'a>(
+    set: &'a Set,
+    object: &Object,
+    service: &Service,
+) -> impl Iterator<Item = (&'a Arc<Object>, &'a Value)> {
+    let selector = service.selector.as_ref().filter(|labels| !labels.is_empty());
+    let near = set.of_kind("Deployment").iter().filter(|one| one.id.namespace == object.id.namespace);
+    near.filter_map(move |one| {
+        let View::Written(written) = &one.view else { return None };
+        let labels = written.pointer("/spec/template/metadata/labels");
+        let label = |key: &str| labels?.get(key)?.as_str();
+        selector?.iter().all(|(key, value)| label(key) == Some(value)).then_some((one, &**written))
+    })
 }
 
 fn has_endpoints(set: &Set, service: &ObjectId) -> bool {

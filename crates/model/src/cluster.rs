@@ -25,6 +25,10 @@ pub struct Cluster {
     pub endpoints: Endpoints,
     /// How one is chosen.
     pub balance: Balance,
+    /// Least number of points on the ring of [`Balance::RingHash`] (default 1024), or of slots in the table of
+    /// [`Balance::Maglev`], which has to be a prime (default 65,537).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_size: Option<u32>,
     /// What is spoken to them.
     pub protocol: UpstreamProtocol,
     /// TLS towards them; none = clear text.
@@ -44,10 +48,31 @@ pub struct Cluster {
     /// A connection takes no new request after so long.
     #[serde(with = "crate::duration::optional")]
     pub max_connection_lifetime: Option<Duration>,
+    /// A connection takes no new request after so many; none = any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests_per_connection: Option<u32>,
+    /// Streams put on one HTTP/2 connection at a time; none = 100. The upstream's own limit holds as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_streams: Option<u32>,
+    /// HTTP/2 connections are asked whether they are alive (PING); none = never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http2_keepalive: Option<Http2Keepalive>,
+    /// A relayed connection on which nothing moves ends after so long, where its route says nothing of that; none = never.
+    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub relay_idle_timeout: Option<Duration>,
+    /// A relayed connection ends after so long, whatever moves on it; none = never.
+    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub max_relay_duration: Option<Duration>,
     /// TCP keepalive probes.
     pub keepalive: Option<TcpKeepalive>,
     /// Circuit breakers.
     pub limits: Limits,
+    /// Bounds retries by what is under way, in place of [`LimitSet::retries`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudget>,
+    /// Endpoints that answer badly are left out for a while; none = never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<OutlierDetection>,
     /// Active health checks; an endpoint is used while all pass.
     pub health_checks: Vec<HealthCheck>,
     /// What becomes of unhealthy endpoints when there are few others.
@@ -101,6 +126,10 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Relative share, at least 1.
     pub weight: u32,
+    /// 0 comes first; those of a higher number get requests only as far as too few before them are healthy: of its share
+    /// a priority carries 1.4 times the part of it that is healthy (Envoy's overprovisioning factor).
+    #[serde(skip_serializing_if = "is_first")]
+    pub priority: u32,
 }
 
 /// A name to resolve, again and again.
@@ -146,6 +175,8 @@ pub enum DnsFamily {
 pub enum Balance {
     /// In turn, by weight.
     RoundRobin,
+    /// By chance, by weight (Istio's `RANDOM`, an Application Load Balancer's `weighted_random`).
+    Random,
     /// The one of two random ones with fewer requests under way.
     LeastRequest,
     /// The one with the fewest requests under way; among equals in turn. Looks at all of them for every request.
@@ -216,6 +247,73 @@ pub struct LimitSet {
 impl Default for LimitSet {
     fn default() -> Self {
         Self { connections: 1024, pending: 1024, requests: 1024, retries: 3 }
+    }
+}
+
+/// How many retries may be under way: a part of what is under way (Envoy's `retry_budget`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct RetryBudget {
+    /// Out of 1,000,000 requests under way or waiting for a connection. Envoy's default is 20 %.
+    pub part: u32,
+    /// So many are allowed in any case. Envoy's default is 3.
+    pub least: u32,
+}
+
+/// HTTP/2 PINGs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Http2Keepalive {
+    /// Time between two.
+    #[serde(with = "crate::duration")]
+    pub interval: Duration,
+    /// A connection that does not answer in this time is closed.
+    #[serde(with = "crate::duration")]
+    pub timeout: Duration,
+}
+
+/// Passive health: what endpoints answer tells which of them to leave out for a while (Envoy's outlier detection).
+///
+/// Failures in a row are counted for each endpoint over the whole process; one good answer begins anew.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OutlierDetection {
+    /// Statuses of 500 and more in a row; unless `split_local_origin`, failures without an answer count as well. None =
+    /// they do not count. Envoy's default is 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_5xx: Option<u32>,
+    /// Of these, 502, 503 and 504 in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_gateway: Option<u32>,
+    /// Connections that fail, time-outs and resets in a row; counts with `split_local_origin` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_local_origin: Option<u32>,
+    /// Failures that no upstream answered are counted apart from answers.
+    pub split_local_origin: bool,
+    /// Time between two looks for endpoints to take back. Default 10 s.
+    #[serde(with = "crate::duration")]
+    pub interval: Duration,
+    /// An endpoint is out for this time multiplied by how often it was put out lately, and at most for 300 s (or this, if
+    /// longer). Default 30 s.
+    #[serde(with = "crate::duration")]
+    pub base_ejection: Duration,
+    /// No more than this part of the endpoints is out at a time, but one may be in any case unless it is the only one.
+    /// Default 10.
+    pub max_ejection_percent: u32,
+    /// With fewer of the endpoints in use, all are used; 0 = never, then a cluster without any in use refuses. Stands in
+    /// place of [`Cluster::fail_open`].
+    pub min_health_percent: u32,
+}
+
+impl Default for OutlierDetection {
+    fn default() -> Self {
+        Self {
+            consecutive_5xx: Some(5),
+            consecutive_gateway: None,
+            consecutive_local_origin: Some(5),
+            split_local_origin: false,
+            interval: Duration::from_secs(10),
+            base_ejection: Duration::from_secs(30),
+            max_ejection_percent: 10,
+            min_health_percent: 0,
+        }
     }
 }
 
@@ -306,6 +404,10 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+fn is_first(priority: &u32) -> bool {
+    *priority == 0
+}
+
 impl Cluster {
     /// A cluster with the usual settings: round robin, HTTP/1, clear text, 3 s to connect.
     pub fn new(name: &str, source: Source, endpoints: Endpoints) -> Self {
@@ -316,14 +418,22 @@ impl Cluster {
             source,
             endpoints,
             balance: Balance::RoundRobin,
+            hash_size: None,
             protocol: UpstreamProtocol::Http1,
             tls: None,
             send_proxy: None,
             connect_timeout: Duration::from_secs(3),
             idle_timeout: Some(Duration::from_secs(3600)),
             max_connection_lifetime: None,
+            max_requests_per_connection: None,
+            max_concurrent_streams: None,
+            http2_keepalive: None,
+            relay_idle_timeout: None,
+            max_relay_duration: None,
             keepalive: None,
             limits: Limits::default(),
+            retry_budget: None,
+            outlier: None,
             health_checks: Vec::new(),
             fail_open: FailOpen::default(),
             sticky: None,
@@ -342,10 +452,17 @@ impl Cluster {
     }
 }
 
+impl Endpoint {
+    /// An address of weight 1 and the first priority.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, weight: 1, priority: 0 }
+    }
+}
+
 impl Endpoints {
     /// Addresses given directly, each with weight 1.
     pub fn addresses(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
-        Self::Static(addresses.into_iter().map(|address| Endpoint { address, weight: 1 }).collect())
+        Self::Static(addresses.into_iter().map(Endpoint::at).collect())
     }
 }
 

@@ -69,3 +69,55 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::{Accepts, Chain, ChainTls, Transport};
+    use crate::{ClientCertificateFields, ForwardedIdentity, HostPattern, HttpServer, Source, VirtualHost};
+
+    #[test]
+    fn this_machine_is_believed_only_where_somebody_is() {
+        let network: IpNet = "10.0.0.0/8".parse().unwrap();
+        let host = |identity: Option<ForwardedIdentity>| {
+            let plain = VirtualHost::new(Source::new("test"), HostPattern::Any, Vec::new());
+            VirtualHost { client_identity: identity.map(Arc::new), ..plain }
+        };
+        let identity = ForwardedIdentity {
+            from: vec![network],
+            fields: ClientCertificateFields::passthrough(),
+            roots: None,
+            required: true,
+        };
+        let server = HttpServer::new(Source::new("test"), vec![host(Some(identity)), host(None)]);
+        let chain = Chain {
+            accepts: Accepts::ClearText,
+            tls: ChainTls::Untouched,
+            serve: Serve::Http(Arc::new(server)),
+            source: Source::new("test"),
+        };
+        let bind: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let listener = Listener {
+            name: "a".to_owned(),
+            source: Source::new("test"),
+            bind,
+            transport: Transport::Tcp,
+            declared_port: 1,
+            proxy_protocol: ProxyProtocol::Off,
+            inner_proxy_from: Vec::new(),
+            stats_prefix: String::new(),
+            max_connections: None,
+            chains: vec![chain],
+        };
+        let from =
+            Listener { proxy_protocol: ProxyProtocol::AcceptedFrom(vec![network]), ..listener.clone() };
+        let mut edge = Edge { listeners: vec![listener, from], clusters: BTreeMap::new() };
+        edge.trust_loopback();
+        let loopback: IpNet = "127.0.0.0/8".parse().unwrap();
+        assert_eq!(edge.listeners[0].proxy_protocol, ProxyProtocol::Off);
+        assert_eq!(edge.listeners[1].proxy_protocol, ProxyProtocol::AcceptedFrom(vec![network, loopback]));
+        let Serve::Http(server) = &edge.listeners[0].chains[0].serve else { panic!("it is HTTP") };
+        assert_eq!(server.hosts[0].client_identity.as_ref().unwrap().from, [network, loopback]);
+        assert!(server.hosts[1].client_identity.is_none());
+    }
+}

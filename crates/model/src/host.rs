@@ -7,14 +7,17 @@ use serde::{Serialize, Serializer};
 
 /// A pattern over host names. All text is lower case (RFC 9110 §4.2.3: host names compare without case).
 ///
-/// Its `Ord` is the precedence: what sorts first wins. Exact, then the longest suffix wildcard, then the longest
-/// prefix wildcard, then any.
+/// Its `Ord` is the precedence: what sorts first wins. Exact, then the longest suffix wildcard (of two for one suffix the
+/// one that stands for one label), then the longest prefix wildcard, then any.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum HostPattern {
     /// `foo.example.com`, or with a port: `foo.example.com:8080`.
     Exact(String),
     /// `*.example.com` or `*example.com`: held as the text after the star. Dots may be crossed.
     Suffix(String),
+    /// `*.example.com`, held as the text after the star, where the star stands for exactly one label, as in certificates
+    /// and in an Ingress: for `a.example.com`, not for `a.b.example.com`. Never made by [`HostPattern::parse`].
+    OneLabel(String),
     /// `foo.*`: held as the text before the star.
     Prefix(String),
     /// `*`.
@@ -58,11 +61,26 @@ impl HostPattern {
         }
     }
 
+    /// Reads an exact name, or `*.suffix` with a star that stands for one label.
+    ///
+    /// # Errors
+    /// As [`HostPattern::parse`], and for every other place of a star.
+    pub fn parse_one_label(text: &str) -> Result<Self, HostPatternError> {
+        match Self::parse(text)? {
+            Self::Suffix(suffix) if suffix.len() > 1 && suffix.starts_with('.') => Ok(Self::OneLabel(suffix)),
+            Self::Exact(name) => Ok(Self::Exact(name)),
+            _ => Err(HostPatternError::Star(text.to_owned())),
+        }
+    }
+
     /// Does this pattern accept `host`? The host must already be lower case.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => name == host,
             Self::Suffix(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Self::OneLabel(suffix) => host
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|label| !label.is_empty() && !label.contains('.')),
             Self::Prefix(prefix) => host.len() > prefix.len() && host.starts_with(prefix.as_str()),
             Self::Any => true,
         }
@@ -71,11 +89,19 @@ impl HostPattern {
     /// Can one host satisfy both patterns? (How Mappings find their Hosts: two globs belong together when they can
     /// name the same host.)
     pub fn overlaps(&self, other: &Self) -> bool {
-        use HostPattern::{Any, Exact, Prefix, Suffix};
+        use HostPattern::{Any, Exact, OneLabel, Prefix, Suffix};
         match (self, other) {
             (Any, _) | (_, Any) | (Prefix(_), Suffix(_)) | (Suffix(_), Prefix(_)) => true,
-            (Exact(a), Exact(b)) => a == b,
+            (Exact(a), Exact(b)) | (OneLabel(a), OneLabel(b)) => a == b,
             (Exact(name), pattern) | (pattern, Exact(name)) => pattern.matches(name),
+            (OneLabel(one), Suffix(any)) | (Suffix(any), OneLabel(one)) => {
+                one.ends_with(any.as_str())
+                    || any.strip_suffix(one.as_str()).is_some_and(|label| !label.contains('.'))
+            }
+            // What of the prefix goes beyond the one label has to be the beginning of the suffix.
+            (OneLabel(suffix), Prefix(prefix)) | (Prefix(prefix), OneLabel(suffix)) => {
+                prefix.find('.').is_none_or(|dot| dot > 0 && suffix.starts_with(&prefix[dot..]))
+            }
             (Suffix(a), Suffix(b)) => a.ends_with(b.as_str()) || b.ends_with(a.as_str()),
             (Prefix(a), Prefix(b)) => a.starts_with(b.as_str()) || b.starts_with(a.as_str()),
         }
@@ -93,16 +119,18 @@ impl HostPattern {
         match self {
             Self::Exact(name) => Self::Exact(strip(name)),
             Self::Suffix(suffix) => Self::Suffix(strip(suffix)),
+            Self::OneLabel(suffix) => Self::OneLabel(strip(suffix)),
             other => other.clone(),
         }
     }
 
-    fn rank(&self) -> (u8, Reverse<usize>, &str) {
+    fn rank(&self) -> (u8, Reverse<usize>, &str, bool) {
         match self {
-            Self::Exact(name) => (0, Reverse(0), name),
-            Self::Suffix(suffix) => (1, Reverse(suffix.len()), suffix),
-            Self::Prefix(prefix) => (2, Reverse(prefix.len()), prefix),
-            Self::Any => (3, Reverse(0), ""),
+            Self::Exact(name) => (0, Reverse(0), name, false),
+            Self::OneLabel(suffix) => (1, Reverse(suffix.len()), suffix, false),
+            Self::Suffix(suffix) => (1, Reverse(suffix.len()), suffix, true),
+            Self::Prefix(prefix) => (2, Reverse(prefix.len()), prefix, false),
+            Self::Any => (3, Reverse(0), "", false),
         }
     }
 }
@@ -124,6 +152,7 @@ impl fmt::Display for HostPattern {
         match self {
             Self::Exact(name) => f.write_str(name),
             Self::Suffix(suffix) => write!(f, "*{suffix}"),
+            Self::OneLabel(suffix) => write!(f, "*{suffix} (one label)"),
             Self::Prefix(prefix) => write!(f, "{prefix}*"),
             Self::Any => f.write_str("*"),
         }
@@ -174,6 +203,33 @@ mod tests {
         assert!(pattern("*.a.com").overlaps(&pattern("*.com")));
         assert!(pattern("a.*").overlaps(&pattern("*.com")));
         assert!(!pattern("*.a.com").overlaps(&pattern("b.com")));
+    }
+
+    #[test]
+    fn a_star_for_one_label() {
+        let one = |text| HostPattern::parse_one_label(text).expect("a valid pattern");
+        let star = one("*.Example.com");
+        assert!(star.matches("a.example.com"));
+        for other in ["a.b.example.com", "example.com", ".example.com", "aexample.com"] {
+            assert!(!star.matches(other), "{other}");
+        }
+        assert!(one("a.example.com") < star && star < pattern("*.example.com"));
+        assert!(pattern("*.b.example.com") < star, "the longer one is the closer one");
+        assert_eq!(HostPattern::parse_one_label("*").is_err(), HostPattern::parse_one_label("a.*").is_err());
+        for (other, expected) in [
+            ("*.com", true),
+            ("*a.example.com", true),
+            ("*.a.example.com", false),
+            ("a.*", true),
+            ("a.exam*", true),
+            ("a.b.*", false),
+            ("x*", true),
+            ("a.example.com", true),
+            ("a.b.example.com", false),
+        ] {
+            assert_eq!(star.overlaps(&pattern(other)), expected, "{other}");
+            assert_eq!(pattern(other).overlaps(&star), expected, "{other}");
+        }
     }
 
     #[test]

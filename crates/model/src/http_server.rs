@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::authentication::Authentication;
+use crate::authorization::Authorization;
 use crate::balancer::{BalancerRules, ClientCertificateFields};
 use crate::host::HostPattern;
 use crate::policy::HeaderEdits;
@@ -55,6 +57,12 @@ pub struct HttpServer {
     pub client_cert: ClientCertHeader,
     /// Who may come in at all.
     pub addresses: Option<AddressRules>,
+    /// Tokens are looked for and verified, before anything is routed; none = requests are nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Arc<Authentication>>,
+    /// Who may ask for what, decided before anything is routed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Arc<Authorization>>,
     /// Own bodies for error answers.
     pub error_responses: Vec<Arc<ErrorResponse>>,
     /// Every request is refused with this status and reason: what was asked for (authorisation, say) is not there, and
@@ -134,13 +142,34 @@ pub struct Forwarding {
     pub trusted_hops: u32,
 }
 
+impl Forwarding {
+    /// Is a proxy in front believed at all?
+    pub const fn believes(self) -> bool {
+        !self.use_remote_address || self.trusted_hops > 0
+    }
+
+    /// From where in `x-forwarded-for`, as it arrives, the client's address is taken, counted from the right end: the number
+    /// of proxies that are counted on. 0 = the peer is the client.
+    pub const fn place_of_client(self) -> u32 {
+        if self.use_remote_address { self.trusted_hops } else { self.trusted_hops.saturating_add(1) }
+    }
+}
+
 /// What is done to paths before anything looks at them. What was matched is what is sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+/// By default escapes of unreserved characters are decoded, `\` becomes `/` and dot segments are resolved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PathPolicy {
     /// `//` becomes `/`.
     pub merge_slashes: bool,
     /// `%2F` and `%5C` are refused with 400, instead of kept as they are.
     pub reject_escaped_slashes: bool,
+    /// `%2F` and `%5C` become `/`, before anything else is done to the path.
+    #[serde(skip_serializing_if = "is_false")]
+    pub decode_escaped_slashes: bool,
+    /// Paths are taken as they are written: none of the above is done, nor anything that is done by default. Rules for a
+    /// path can then be walked around by writing it otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub as_written: bool,
 }
 
 /// Header names with an underscore.
@@ -305,7 +334,7 @@ impl HttpServer {
             elsewhere: Arc::from([]),
             security: SecurityModel::Forwarded,
             forwarding: Forwarding { use_remote_address: true, trusted_hops: 0 },
-            path: PathPolicy { merge_slashes: false, reject_escaped_slashes: false },
+            path: PathPolicy::default(),
             strip_matching_port: false,
             underscores: UnderscorePolicy::Allow,
             limits: HttpLimits::default(),
@@ -317,6 +346,8 @@ impl HttpServer {
             suppress_envoy_headers: false,
             client_cert: ClientCertHeader::Sanitize,
             addresses: None,
+            authentication: None,
+            authorization: None,
             error_responses: Vec::new(),
             refuse: None,
             response_headers: HeaderEdits::default(),
@@ -362,4 +393,8 @@ impl VirtualHost {
             routes: routes.into(),
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -7,14 +7,20 @@
 //! Nothing here knows a socket, a clock, a file, a cluster or the name of any configuration dialect. Constructors
 //! refuse what cannot work, so that whoever holds a value may rely on it.
 
+mod action;
+mod authentication;
+mod authorization;
 mod balancer;
 mod cluster;
 mod duration;
 mod edge;
+mod fault;
 mod host;
 mod http_server;
 mod listener;
 mod location;
+mod matching;
+mod mesh;
 mod policy;
 mod regex;
 mod route;
@@ -22,15 +28,27 @@ mod source;
 mod template;
 mod tls;
 
+pub use action::{
+    Action, Forward, HostRewrite, Mirror, PathRewrite, Payload, PortFrom, Redirect, RedirectPath, Respond,
+    Target,
+};
+pub use authentication::{Authentication, ClaimHeader, KeySource, RemoteKeys, TokenLocation, TokenRule};
+pub use authorization::{
+    AccessPolicy, AccessRule, AccessTest, Authorization, CheckHeader, CheckPath, CheckedBody,
+    ExternalAuthorization, ExternalProtocol, ExternalRule, Fact, GrpcCheck, Guard, HttpCheck, NameMatch,
+    TextMatch,
+};
 pub use balancer::{
     BalancerAnswers, BalancerRules, ClientCertificateFields, ClientProtocol, Desync, ForwardedFor,
     StickyEndpoint, StickyTargets, TlsFields,
 };
 pub use cluster::{
     Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, FailOpen, HealthCheck, HealthProbe,
-    HealthTransport, LimitSet, Limits, Priority, TcpKeepalive, UpstreamProtocol,
+    HealthTransport, Http2Keepalive, LimitSet, Limits, OutlierDetection, Priority, RetryBudget, TcpKeepalive,
+    UpstreamProtocol,
 };
 pub use edge::{Edge, PortMap};
+pub use fault::{Abort, Fault};
 pub use host::{HostPattern, HostPatternError};
 pub use http_server::{
     AccessLog, AccessLogFormat, AddressRules, ClientCertDetails, ClientCertHeader, ErrorBody, ErrorResponse,
@@ -42,13 +60,12 @@ pub use listener::{
     TcpTarget, Transport, UdpRoute,
 };
 pub use location::{LocationError, LocationPart, LocationTemplate};
-pub use policy::{Cors, HashKey, HeaderEdit, HeaderEdits, OriginMatch, RetryOn, RetryPolicy};
+pub use matching::{ClaimMatch, Fraction, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
+pub use mesh::{MeshIdentity, MeshIdentityError};
+pub use policy::{Backoff, Cors, HashKey, HeaderEdit, HeaderEdits, OriginMatch, RetryOn, RetryPolicy};
 pub use regex::{Pattern, PatternError};
-pub use route::{
-    Action, Forward, Fraction, HeaderMatch, HostRewrite, Mirror, PathMatch, PathRewrite, QueryMatch,
-    Redirect, RedirectPath, Respond, Route, RouteMatch, Target, ValueMatch,
-};
-pub use source::{Fingerprint, Source};
+pub use route::Route;
+pub use source::{Fingerprint, Pin, Source};
 pub use template::{Operator, Segment, Template, TemplateError};
 pub use tls::{
     Certificate, CertificateError, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, SecretKey,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::authorization::Authorization;
 use crate::http_server::HttpServer;
 use crate::source::Source;
 use crate::tls::TlsServer;
@@ -143,6 +144,9 @@ pub struct TcpRoute {
     pub reset: bool,
     /// Where connections are reported.
     pub access_log: Option<Arc<AccessLog>>,
+    /// Whose connections are relayed; others are closed. None = everybody's. What is known of requests only passes no test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Arc<Authorization>>,
 }
 
 /// Where datagrams go. All that come from one address and port are a flow: it has one endpoint and its own socket
@@ -214,6 +218,7 @@ impl TcpRoute {
             end_unhealthy: false,
             reset: false,
             access_log: None,
+            authorization: None,
         }
     }
 }

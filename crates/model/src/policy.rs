@@ -13,8 +13,8 @@ use crate::template::Template;
 /// What is tried again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct RetryPolicy {
-    /// Which outcomes.
-    pub on: RetryOn,
+    /// Which outcomes: any of these.
+    pub on: Vec<RetryOn>,
     /// How many times at most, after the first try.
     pub retries: u32,
     /// Bound on each try; none = only the whole exchange is bound.
@@ -22,6 +22,53 @@ pub struct RetryPolicy {
     pub per_try_timeout: Option<Duration>,
     /// Statuses retried with [`RetryOn::RetriableStatusCodes`].
     pub statuses: Vec<u16>,
+    /// The pause before each retry; none = [`Backoff::default`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// Endpoints that failed are avoided where there is another.
+    #[serde(skip_serializing_if = "is_true")]
+    pub avoid_previous: bool,
+    /// After every second try the priorities tried so far are left for others, where there are any.
+    #[serde(skip_serializing_if = "is_false")]
+    pub other_priorities: bool,
+}
+
+/// Pauses before retries: by chance between nothing and `base`, which is doubled each time up to `max`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Backoff {
+    /// Default 25 ms.
+    #[serde(with = "duration")]
+    pub base: Duration,
+    /// Default 10 times `base`.
+    #[serde(with = "duration")]
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// Up to ten times the base.
+    pub fn from_base(base: Duration) -> Self {
+        Self { base, max: base.saturating_mul(10) }
+    }
+
+    /// Doubles the base for the next retry, if twice as much stays below the maximum; else makes it the maximum.
+    pub fn lengthen(&mut self) {
+        self.base = if self.base < self.max / 2 { self.base * 2 } else { self.max };
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::from_base(Duration::from_millis(25))
+    }
+}
+
+impl RetryPolicy {
+    /// Retries on one condition, at other endpoints than those that failed.
+    pub fn new(on: RetryOn, retries: u32) -> Self {
+        let (per_try_timeout, statuses, backoff) = (None, Vec::new(), None);
+        let (avoid_previous, other_priorities) = (true, false);
+        Self { on: vec![on], retries, per_try_timeout, statuses, backoff, avoid_previous, other_priorities }
+    }
 }
 
 /// Outcomes that may be tried again (Envoy's `retry_on` conditions).
@@ -40,6 +87,20 @@ pub enum RetryOn {
     RefusedStream,
     /// The statuses listed in the policy.
     RetriableStatusCodes,
+    /// No answer, however it failed: reset, connect failure, per-try timeout.
+    Reset,
+    /// The limiter upstream says so (`x-envoy-ratelimited`).
+    EnvoyRateLimited,
+    /// gRPC status 1 in the head of the answer.
+    Cancelled,
+    /// gRPC status 4 in the head of the answer.
+    DeadlineExceeded,
+    /// gRPC status 8 in the head of the answer.
+    ResourceExhausted,
+    /// gRPC status 13 in the head of the answer.
+    Internal,
+    /// gRPC status 14 in the head of the answer.
+    Unavailable,
 }
 
 /// What a request is hashed by.
@@ -48,6 +109,8 @@ pub enum RetryOn {
 pub enum HashKey {
     /// A header's value.
     Header(#[serde(serialize_with = "as_text")] HeaderName),
+    /// The first value of a query parameter, as it stands in the query.
+    Query(String),
     /// The client's (trusted) address.
     SourceIp,
     /// A cookie's value. With a time to live, the gateway sets the cookie when it is missing (zero = a session cookie).
@@ -109,6 +172,9 @@ pub struct Cors {
     pub credentials: bool,
     /// `access-control-max-age`.
     pub max_age: Option<String>,
+    /// Preflights from other origins go upstream; else they are answered here, and let nobody in.
+    #[serde(skip_serializing_if = "is_true")]
+    pub unmatched_preflights_forwarded: bool,
 }
 
 /// An origin pattern.
@@ -119,6 +185,8 @@ pub enum OriginMatch {
     Any,
     /// Equal.
     Exact(String),
+    /// It begins so.
+    Prefix(String),
     /// `https://*.example.com`: the text before and after one star.
     Wildcard(String, String),
     /// The whole origin.
@@ -131,6 +199,7 @@ impl OriginMatch {
         match self {
             Self::Any => true,
             Self::Exact(text) => text == origin,
+            Self::Prefix(text) => origin.starts_with(text.as_str()),
             Self::Wildcard(before, after) => {
                 origin.len() > before.len() + after.len()
                     && origin.starts_with(before.as_str())
@@ -139,6 +208,14 @@ impl OriginMatch {
             Self::Regex(pattern) => pattern.matches(origin),
         }
     }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 pub(crate) fn as_text<S: Serializer>(name: &HeaderName, serializer: S) -> Result<S::Ok, S::Error> {

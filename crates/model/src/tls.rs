@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use serde::{Serialize, Serializer};
 
-use crate::source::{Fingerprint, Source};
+use crate::source::{Fingerprint, Pin, Source};
 
 /// How a listener ends TLS.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -105,12 +105,34 @@ pub struct ClientRoots {
     /// Take client certificates that have expired.
     #[serde(skip_serializing_if = "is_false")]
     pub ignore_expiry: bool,
+    /// Names (DNS, URI, address or mail) of which the certificate must have one, letter for letter; empty = any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subject_alt_names: Vec<String>,
+    /// SHA-256 of public keys (`SubjectPublicKeyInfo`). With these or `hash_pins`, the certificate must be among one of
+    /// the two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spki_pins: Vec<Pin>,
+    /// SHA-256 of certificates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hash_pins: Vec<Pin>,
+    /// Certificates that no root vouches for are let in, for somebody behind to judge; names and pins hold all the same.
+    #[serde(skip_serializing_if = "is_false")]
+    pub accept_untrusted: bool,
 }
 
 impl ClientRoots {
     /// The usual checks against these roots.
     pub fn new(roots: Arc<RootStore>, revocation: Option<Arc<RevocationList>>) -> Self {
-        Self { roots, revocation, advertise_names: true, ignore_expiry: false }
+        Self {
+            roots,
+            revocation,
+            advertise_names: true,
+            ignore_expiry: false,
+            subject_alt_names: Vec::new(),
+            spki_pins: Vec::new(),
+            hash_pins: Vec::new(),
+            accept_untrusted: false,
+        }
     }
 }
 
@@ -158,6 +180,8 @@ pub struct Certificate {
     chain: Vec<CertificateDer<'static>>,
     key: SecretKey,
     names: Vec<String>,
+    uris: Vec<String>,
+    not_before: i64,
     not_after: i64,
 }
 
@@ -183,8 +207,8 @@ impl Certificate {
             Err(rustls::Error::InconsistentKeys(_)) => {}
             Err(error) => return Err(CertificateError::Malformed("certificate", error.to_string())),
         }
-        let (names, not_after) = leaf_facts(&chain[0])?;
-        Ok(Self { chain, key: SecretKey(Arc::new(key)), names, not_after })
+        let LeafFacts { names, uris, not_before, not_after } = leaf_facts(&chain[0])?;
+        Ok(Self { chain, key: SecretKey(Arc::new(key)), names, uris, not_before, not_after })
     }
 
     /// Leaf first.
@@ -200,6 +224,16 @@ impl Certificate {
     /// DNS names of the leaf (subject alternative names, else the common name), lower case.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// URIs among the leaf's subject alternative names, as they stand there (`spiffe://cluster.local/ns/a/sa/b`).
+    pub fn uris(&self) -> &[String] {
+        &self.uris
+    }
+
+    /// Beginning of the leaf's validity, seconds since 1970.
+    pub fn not_before(&self) -> i64 {
+        self.not_before
     }
 
     /// End of the leaf's validity, seconds since 1970.
@@ -231,26 +265,33 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateE
     Ok(chain)
 }
 
-fn leaf_facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, i64), CertificateError> {
+struct LeafFacts {
+    names: Vec<String>,
+    uris: Vec<String>,
+    not_before: i64,
+    not_after: i64,
+}
+
+fn leaf_facts(leaf: &CertificateDer<'_>) -> Result<LeafFacts, CertificateError> {
     use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
     let (_, leaf) = X509Certificate::from_der(leaf)
         .map_err(|error| CertificateError::Malformed("certificate", error.to_string()))?;
-    let mut names: Vec<String> = leaf
-        .subject_alternative_name()
-        .ok()
-        .flatten()
-        .into_iter()
-        .flat_map(|extension| &extension.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::DNSName(dns) => Some(dns.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect();
+    let (mut names, mut uris) = (Vec::new(), Vec::new());
+    let extension = leaf.subject_alternative_name().ok().flatten();
+    for name in extension.into_iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::DNSName(dns) => names.push(dns.to_ascii_lowercase()),
+            GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+            _ => {}
+        }
+    }
     if names.is_empty() {
         let common = leaf.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         names.extend(common.map(str::to_ascii_lowercase));
     }
-    Ok((names, leaf.validity().not_after.timestamp()))
+    let validity = leaf.validity();
+    let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    Ok(LeafFacts { names, uris, not_before, not_after })
 }
 
 impl fmt::Debug for Certificate {

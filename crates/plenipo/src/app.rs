@@ -15,12 +15,16 @@ use plenipo_resources::{Problem, Report, Set, Severity};
 use plenipo_translate::{LastGood, ReferencedFiles};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::balancers::Balancers;
 use crate::exit::{Ending, Exit};
 use crate::reading;
 use crate::settings::{Reading, Settings};
 use crate::signals::{Request, Signals};
+
+/// So long the first configuration waits for the identity in the mesh.
+const FIRST_IDENTITY: Duration = Duration::from_secs(10);
 
 /// The runtime of the control thread.
 ///
@@ -56,7 +60,13 @@ pub(crate) async fn serve(
     };
     tokio::spawn(admin.serve(state));
     let balancers = settings.balancers.map(Balancers::start).transpose()?;
+    let mut identity = settings.reading.mesh.clone().map(plenipo_mesh::keep);
     let mut control = Control::new(settings.reading, proxy, balancers, published);
+    if let Some(identity) = &mut identity {
+        // With it the first configuration is whole; without it everything that needs none is served all the same.
+        let _ = timeout(FIRST_IDENTITY, identity.wait_for(Option::is_some)).await;
+        control.reading.options.istio.identity = identity.borrow_and_update().clone();
+    }
 
     let first = sets.borrow_and_update().clone();
     control.apply(&first).await;
@@ -67,6 +77,11 @@ pub(crate) async fn serve(
             changed = sets.changed() => {
                 changed.context("the directory is no longer followed")?;
                 let set = sets.borrow_and_update().clone();
+                control.apply(&set).await;
+            }
+            () = changed(&mut identity) => {
+                control.reading.options.istio.identity = identity.as_ref().and_then(|it| it.borrow().clone());
+                let set = sets.borrow().clone();
                 control.apply(&set).await;
             }
             request = signals.next() => match request {
@@ -82,6 +97,17 @@ pub(crate) async fn serve(
             },
         }
     }
+}
+
+/// Returns when there is another identity; never where none is kept.
+async fn changed(identity: &mut Option<watch::Receiver<plenipo_mesh::Identity>>) {
+    if let Some(receiver) = identity
+        && receiver.changed().await.is_ok()
+    {
+        receiver.mark_unchanged();
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Every connection is a descriptor, and the usual soft limit of 1024 is for programs that use `select`.

@@ -1,8 +1,10 @@
 //! The command line as typed. What it means together with the environment is worked out in `settings`.
 
 mod balancers;
+mod mesh;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use plenipo_resources::Severity;
 
 pub(crate) use balancers::{BalancerArguments, EdgeArguments, PemPair, TrustFiles};
+pub(crate) use mesh::{IdentityOrigin, MeshArguments};
 
 /// A Kubernetes edge gateway in one binary.
 ///
@@ -71,6 +74,8 @@ pub(crate) struct ReadingArguments {
     /// Bind another port than the one declared, as a laptop must for 443; may be given several times
     #[arg(long, value_name = "DECLARED=BOUND", value_parser = port_pair, help_heading = "Reading")]
     pub(crate) port_map: Vec<(u16, u16)>,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArguments,
 }
 
 #[derive(Args, Debug)]
@@ -322,7 +327,7 @@ fn resolution(text: &str) -> Result<Resolution, String> {
 fn port_pair(text: &str) -> Result<(u16, u16), String> {
     let read = || {
         let (declared, bound) = text.split_once('=')?;
-        Some((declared.parse().ok()?, bound.parse().ok()?))
+        Some((declared.parse::<NonZeroU16>().ok()?.get(), bound.parse::<NonZeroU16>().ok()?.get()))
     };
     read().ok_or_else(|| "should look like 443=8443".to_owned())
 }

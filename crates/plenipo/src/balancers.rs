@@ -55,6 +55,8 @@ pub(crate) struct Balancers {
     proxy: Proxy,
     /// What was published last.
     local: Local,
+    /// Addresses that could not be bound.
+    unbound: Vec<SocketAddr>,
     snapshot: Option<Arc<Snapshot>>,
     known: BTreeSet<Problem>,
 }
@@ -90,7 +92,7 @@ impl Balancers {
         let material = Material::read(&settings.files)?;
         let proxy = Proxy::start(settings.proxy.clone()).context("the data threads cannot be started")?;
         let (local, known) = (Local::default(), BTreeSet::new());
-        Ok(Self { settings, material, proxy, local, snapshot: None, known })
+        Ok(Self { settings, material, proxy, local, unbound: Vec::new(), snapshot: None, known })
     }
 
     /// Makes what the objects ask for what is served. `gateway` is the gateway as it is bound.
@@ -115,10 +117,12 @@ impl Balancers {
         };
         let local = local::edge(&found.stacks, set, &options);
         self.log(found.problems.iter().chain(&local.problems));
-        let unbound =
-            if local.edge == self.local.edge { Vec::new() } else { self.publish(&local.edge).await };
+        // An address that could not be bound is tried again whenever there is an occasion.
+        if local.edge != self.local.edge || !self.unbound.is_empty() {
+            self.unbound = self.publish(&local.edge).await;
+        }
         self.local = local;
-        unbound
+        self.unbound.clone()
     }
 
     async fn publish(&mut self, edge: &Edge) -> Vec<SocketAddr> {
@@ -154,7 +158,7 @@ impl Balancers {
 
     /// What runs where, and how it differs from AWS.
     pub(crate) fn report(&self) -> String {
-        report::text(&self.local, &self.material)
+        report::text(&self.local, &self.material, &self.unbound)
     }
 
     /// What is served.

@@ -36,7 +36,14 @@ pub(crate) fn once(
     arguments: &ReadingArguments,
     environment: &Environment,
 ) -> anyhow::Result<Read> {
-    let Reading { mut options, ports } = Reading::new(arguments, environment)?;
+    let Reading { mut options, ports, mesh } = Reading::new(arguments, environment)?;
+    if let Some(origin) = &mesh {
+        // Nobody is asked for a certificate by a look at YAML.
+        match plenipo_mesh::look(origin) {
+            Some(identity) => options.istio.identity = Some(Arc::new(identity?)),
+            None => options.istio.identity_expected = true,
+        }
+    }
     let set = Directory::open(directory).map_err(|error| Ending::unreadable(error.to_string()))?.read();
     options.files = files(plenipo_translate::referenced_files(&set));
     let (mut edge, report) = plenipo_translate::translate(&set, &options);

@@ -1,5 +1,7 @@
 //! Arguments and environment, checked and put together. Arguments win.
 
+mod mesh;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,6 +23,8 @@ pub(crate) struct Reading {
     pub(crate) options: Options,
     /// Ports bound instead of those declared.
     pub(crate) ports: PortMap,
+    /// Where the identity in a service mesh comes from that must be kept valid; none = nobody need be asked.
+    pub(crate) mesh: Option<plenipo_mesh::Origin>,
 }
 
 /// Everything that `run` must know before the first object.
@@ -69,9 +73,17 @@ impl Reading {
             arguments.resolve.iter().map(|found| ((found.service.clone(), found.port), found.address));
         let mut ports = PortMap::default();
         for (declared, bound) in &arguments.port_map {
+            let clash = |(other, taken): &&(u16, u16)| (other == declared) != (taken == bound);
+            if let Some((other, taken)) = arguments.port_map.iter().find(clash) {
+                return Err(Ending::usage(format!(
+                    "--port-map {declared}={bound} and {other}={taken}: every declared port has a bound port of its own"
+                )));
+            }
             ports.insert(*declared, *bound);
         }
+        let (istio, mesh) = mesh::read(&arguments.mesh, environment);
         let options = Options {
+            istio,
             ambassador_id: text(&arguments.ambassador_id, "AMBASSADOR_ID"),
             namespace: text(&arguments.namespace, "AMBASSADOR_NAMESPACE"),
             // Emissary: any non-empty value, "false" included.
@@ -83,7 +95,7 @@ impl Reading {
             disable_strict_label_selectors: environment.is_yes("DISABLE_STRICT_LABEL_SELECTORS"),
             ..Options::default()
         };
-        Ok(Self { options, ports })
+        Ok(Self { options, ports, mesh })
     }
 }
 
@@ -117,9 +129,12 @@ impl Settings {
         };
         let admin = admin(arguments, environment)?;
         let balancers = arguments.edge.is_some().then(|| {
-            let proxy = plenipo_proxy::Settings { min_drain: Duration::ZERO, ..proxy.clone() };
             BalancerSettings::new(&arguments.balancers, &arguments.reading, &reading, admin.port(), &proxy)
         });
+        if balancers.is_some() {
+            // Clients are at the load balancers, which go first: they are whom the time is for.
+            proxy.min_drain = Duration::ZERO;
+        }
         Ok(Self { directory, balancers, admin, token: token(arguments)?, reading, proxy, identity })
     }
 }
@@ -243,6 +258,15 @@ mod tests {
         assert!(options.single_namespace, "any non-empty value means yes");
         assert!(options.disable_strict_label_selectors);
         assert_eq!(options.bind_address, "127.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn every_declared_port_has_a_bound_one_of_its_own() {
+        for line in ["--port-map 80=9080 --port-map 443=9080", "--port-map 80=9080 --port-map 80=9081"] {
+            let refused = settings(&format!("--config x {line}"), []).unwrap_err();
+            assert!(refused.to_string().contains("of its own"), "{refused}");
+        }
+        assert!(settings("--config x --port-map 80=9080 --port-map 443=9443 --port-map 80=9080", []).is_ok());
     }
 
     #[test]

@@ -241,7 +241,8 @@ fn allowed_trailers(mut trailers: HeaderMap) -> HeaderMap {
     ];
     const PREFIXES: [&str; 3] = ["x-amzn-", "x-envoy-", "x-forwarded-"];
     let is_forbidden = |name: &HeaderName| {
-        let name = name.as_str();
+        // CGI-like applications read dashes as underscores.
+        let name = &*name.as_str().replace('_', "-");
         NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     };
     let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden(name)).cloned().collect();

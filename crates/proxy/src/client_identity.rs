@@ -148,20 +148,32 @@ impl CompiledIdentity {
         if self.model.required && identity.is_none() { Err(MISSING) } else { Ok(identity) }
     }
 
+    /// Takes the fields out, and with them their look-alikes, which no load balancer writes.
     fn strip(&self, headers: &mut HeaderMap) -> HeaderMap {
-        let theirs = |name: &&HeaderName| name.as_str().starts_with(ClientCertificateFields::PREFIX);
-        let sent: Vec<HeaderName> =
-            headers.keys().filter(theirs).chain(self.model.fields.names()).cloned().collect();
+        let sent: Vec<HeaderName> = headers.keys().filter(|name| self.looks_told(name)).cloned().collect();
         let mut stripped = HeaderMap::new();
         for name in sent {
             if let header::Entry::Occupied(field) = headers.entry(&name) {
                 let (_, values) = field.remove_entry_mult();
-                for value in values {
+                for value in values.filter(|_| self.is_told(&name)) {
                     stripped.append(&name, value);
                 }
             }
         }
         stripped
+    }
+
+    fn is_told(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        let known = text.starts_with(ClientCertificateFields::PREFIX) && !text.contains('_');
+        known || self.model.fields.names().any(|told| told == name)
+    }
+
+    fn looks_told(&self, name: &HeaderName) -> bool {
+        let prefix = ClientCertificateFields::PREFIX;
+        let start = name.as_str().get(..prefix.len()).unwrap_or_default();
+        looks_like(start, prefix)
+            || self.model.fields.names().any(|told| looks_like(name.as_str(), told.as_str()))
     }
 
     fn read(&self, remembered: Option<&Remembered>, headers: &HeaderMap) -> Verdict {
@@ -206,6 +218,12 @@ impl CompiledIdentity {
         }
         Ok(identity)
     }
+}
+
+/// Cannot CGI-like applications, which read dashes as underscores, tell one name from the other?
+fn looks_like(one: &str, other: &str) -> bool {
+    let read = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.bytes().map(read).eq(other.bytes().map(read))
 }
 
 /// The value of a field; a load balancer writes it once.

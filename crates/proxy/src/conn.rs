@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -35,8 +35,6 @@ const SNIFF_TIME: Duration = Duration::from_secs(15);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Most that is read before a connection is understood.
 const MAX_EARLY: usize = 80 * 1024;
-
-static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// A connection that is understood.
 pub(crate) struct Understood {
@@ -82,7 +80,7 @@ async fn run(
     socket.set_nodelay(true)?;
     let meter = worker.meter(&listener.stats_prefix);
     let mut connection = Connection {
-        id: IDS.fetch_add(1, Ordering::Relaxed),
+        id: Connection::next_id(),
         direct,
         peer: direct,
         peer_text: Connection::text(direct.ip()),

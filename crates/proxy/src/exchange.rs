@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::uri::PathAndQuery;
@@ -112,6 +113,8 @@ pub struct Exchange {
     pub request_id: Option<HeaderValue>,
     /// Name of the route.
     pub route: Option<Arc<str>>,
+    /// Place of the target that was drawn among those of its route.
+    pub target: Option<usize>,
     /// Name of the cluster.
     pub cluster: Option<Arc<str>>,
     /// Endpoint of the last attempt.
@@ -145,6 +148,12 @@ pub struct Exchange {
 }
 
 impl Connection {
+    /// A number that no other connection (or flow of datagrams) of the process has.
+    pub(crate) fn next_id() -> u64 {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        IDS.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The certificate that the client showed us.
     pub fn shown(&self) -> Option<Shown<'_>> {
         let tls = self.tls.as_ref()?;
@@ -183,6 +192,7 @@ impl Exchange {
             identity: None,
             request_id: None,
             route: None,
+            target: None,
             cluster: None,
             upstream: None,
             upstream_local: None,

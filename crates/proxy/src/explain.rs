@@ -135,9 +135,12 @@ pub fn explain(server: &CompiledHttp, question: &Question) -> Explanation {
         path: bare,
         query,
         method: &question.method,
+        authority: &question.authority,
+        scheme: question.scheme,
         headers: &question.headers,
         peer: question.peer,
         // The first of those that share a request by chance takes this one.
+        claims: None,
         draw: 0,
     };
     let outcome = match decide::decide(server, &asked, question.scheme, question.named) {
@@ -212,6 +215,9 @@ fn describe(mismatch: &Mismatch<'_>, path: &plenipo_model::PathMatch) -> String 
         Mismatch::Path => format!("the path does not match '{}'", path.text()),
         Mismatch::Host => "the host does not match".to_owned(),
         Mismatch::Method => "the method does not match".to_owned(),
+        Mismatch::Authority => "the host, as it is written, does not match".to_owned(),
+        Mismatch::Scheme => "the scheme does not match".to_owned(),
+        Mismatch::Claim(claim) => format!("claim '{}' does not match", claim.path.join(".")),
         Mismatch::Header(header) => format!("header '{}' does not match", header.name),
         Mismatch::Query(parameter) => format!("query parameter '{}' does not match", parameter.name),
         Mismatch::Parameter(pattern) => format!("no query parameter matches '{pattern}'"),

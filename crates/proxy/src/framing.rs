@@ -14,7 +14,7 @@ pub(crate) mod unfold;
 use plenipo_model::Desync;
 
 use desync::Judgement;
-use head::{body_after, check_request_line, field, folded, head_length};
+use head::{End, body_after, check_request_line, end_of_head, field, folded};
 
 /// Bound on the extension of one chunk; nobody needs one, and it is a known way to keep a parser busy.
 const MAX_CHUNK_LINE: usize = 4096;
@@ -41,6 +41,8 @@ enum State {
 pub struct Framing {
     state: State,
     max_head: usize,
+    /// The head being looked at does not end before here.
+    sought: usize,
     /// Accept `Content-Length` beside `Transfer-Encoding: chunked` (the latter decides, RFC 9112 §6.1).
     allow_chunked_length: bool,
     /// Look at request lines, too.
@@ -101,6 +103,7 @@ impl Framing {
         Self {
             state: State::Head,
             max_head,
+            sought: 0,
             allow_chunked_length,
             request_lines: false,
             desync: None,
@@ -198,8 +201,14 @@ impl Framing {
         if lenient && rest.starts_with(b"\n") {
             return Ok(Some(1));
         }
-        let Some(length) = head_length(rest, lenient)? else {
-            return if rest.len() > self.max_head { Err(Violation::HeadTooLarge) } else { Ok(None) };
+        // A head that comes byte by byte is not read from its beginning for each of them.
+        let length = match end_of_head(rest, std::mem::take(&mut self.sought), lenient)? {
+            End::At(length) => length,
+            End::Beyond(_) if rest.len() > self.max_head => return Err(Violation::HeadTooLarge),
+            End::Beyond(line) => {
+                self.sought = line;
+                return Ok(None);
+            }
         };
         if length > self.max_head {
             return Err(Violation::HeadTooLarge);

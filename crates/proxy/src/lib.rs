@@ -7,7 +7,7 @@
 pub mod access_log;
 mod balancer;
 mod body;
-pub mod client_certificate;
+mod client_certificate;
 mod client_identity;
 mod conn;
 pub mod exchange;

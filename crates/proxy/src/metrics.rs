@@ -122,6 +122,7 @@ impl ClusterMeter {
             connect_failures: self.connect_failures.value(),
             sent: self.sent.value(),
             received: self.received.value(),
+            outliers: None,
         }
     }
 }
@@ -256,8 +257,25 @@ pub struct Measurements {
 pub struct EndpointHealth {
     /// Where it is.
     pub address: SocketAddr,
-    /// Whether its health checks pass.
+    /// Whether its health checks pass and outlier detection has not put it out.
     pub healthy: bool,
+    /// Whether outlier detection has put it out.
+    pub ejected: bool,
+    /// 0 comes first.
+    pub priority: u32,
+}
+
+/// What outlier detection did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutlierNumbers {
+    /// Endpoints that are out.
+    pub active: u64,
+    /// Thresholds reached: 5xx in a row, gateway errors, failures of our side.
+    pub detected: [u64; 3],
+    /// Endpoints put out, for each of these.
+    pub enforced: [u64; 3],
+    /// Endpoints that stayed because enough were out.
+    pub overflows: u64,
 }
 
 /// Numbers of a cluster.
@@ -285,6 +303,8 @@ pub struct ClusterNumbers {
     pub sent: u64,
     /// Bytes received from it.
     pub received: u64,
+    /// What outlier detection did, for the whole process; none where there is none.
+    pub outliers: Option<OutlierNumbers>,
 }
 
 /// Numbers of the listeners of one stats prefix.

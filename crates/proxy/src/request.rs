@@ -11,12 +11,14 @@ mod fields;
 mod forwarded;
 mod host;
 mod path;
+mod query;
 
 pub use cookie::{cookie, join_cookies};
 pub use fields::{check_headers, check_limits, strip_hop_by_hop};
 pub use forwarded::{Client, Peer, client, forward};
 pub use host::{Host, authority, parse_authority};
 pub use path::canonical_path;
+pub use query::parameter;
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -79,6 +79,7 @@ pub(crate) fn exchange(connection: Connection) -> Exchange {
         sent_path: None,
         request_id: Some(HeaderValue::from_static("0af7651916cd43dd8448eb211c80319c")),
         route: Some("shop".into()),
+        target: None,
         cluster: Some("cluster_shop".into()),
         upstream: Some(address("10.1.2.3:80")),
         upstream_local: Some(address("10.1.0.1:33333")),

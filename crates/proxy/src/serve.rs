@@ -4,7 +4,9 @@ mod answer;
 mod begun;
 mod cors;
 pub(crate) mod decide;
+mod fault;
 mod forward;
+mod grpc;
 mod incoming;
 mod patience;
 mod redirect;
@@ -246,8 +248,11 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
         path: arrived.path(),
         query: arrived.query(),
         method: &arrived.parts.method,
+        authority: &arrived.exchange.authority,
+        scheme: arrived.scheme,
         headers: &arrived.parts.headers,
         peer: Some(http.facts.peer.ip()),
+        claims: arrived.claims.as_deref(),
         draw: arrived.draw,
     };
     let named = http.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
@@ -284,6 +289,16 @@ async fn route(
         && let Some(preflight) = cors::preflight(cors, &arrived.parts)
     {
         return answer::made_here(&http, server, Some(model), arrived.exchange, preflight, "cors_preflight");
+    }
+    let mut arrived = arrived;
+    if let Some(rule) = &model.fault {
+        let (waited, aborted) = fault::befall(rule, &http.worker.random, &arrived.parts).await;
+        if waited {
+            arrived.exchange.flags = "DI";
+        }
+        if let Some(aborted) = aborted {
+            return answer::aborted(&http, server, model, arrived.exchange, aborted);
+        }
     }
     match &model.action {
         Action::Respond(respond) => answer::respond(&http, server, model, arrived, respond),

@@ -248,12 +248,16 @@ fn describe(snapshot: &Snapshot, numbers: &mut Measurements) {
             let health = |state: &Arc<crate::snapshot::clusters::EndpointState>| EndpointHealth {
                 address: state.address,
                 healthy: state.healthy(),
+                ejected: state.is_ejected(),
+                priority: state.priority,
             };
             set.endpoints.iter().map(health).collect()
         });
         numbers.endpoints.insert(Arc::clone(&name), endpoints);
         numbers.stats_names.insert(Arc::clone(&name), Arc::clone(&upstream.model.stats_name));
-        numbers.clusters.entry(name).or_default();
+        let outliers = upstream.live.outliers.as_ref();
+        let outliers = outliers.map(|outliers| outliers.numbers(upstream.endpoints().as_deref()));
+        numbers.clusters.entry(name).or_default().outliers = outliers;
     }
     let mut seen: HashMap<_, ()> = HashMap::new();
     for listener in &snapshot.edge().listeners {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plenipo_model::{Priority, TcpTarget};
+use plenipo_model::{Cluster, Priority, TcpTarget};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,9 @@ use crate::render::Facts;
 use crate::snapshot::clusters::{EndpointState, Upstream};
 use crate::snapshot::{CompiledTcp, Log};
 use crate::upstream::balance;
-use crate::upstream::connect::{Connected, connect};
+use crate::upstream::connect::{ConnectError, Connected, connect};
 use crate::upstream::hashing;
+use crate::upstream::outlier::Heard;
 use crate::upstream::pool::{LocalCluster, Open};
 use crate::worker::Worker;
 
@@ -66,11 +67,16 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
             let cut = async {
                 tokio::select! {
                     why = told_to_go(&closing) => why,
-                    why = loses_its_endpoint(&route, upstream, &reached.endpoint) => why,
+                    why = lasts_too_long(&upstream.model) => {
+                        exchange.flags = "DT";
+                        why
+                    }
+                    why = loses_its_endpoint(route.model.end_unhealthy, &upstream.model, &reached.endpoint) => why,
                 }
             };
+            let idle = route.model.idle_timeout.or(upstream.model.relay_idle_timeout);
             let other = &mut reached.connected.stream;
-            let carried = carry(&mut stream, &mut *other, route.model.idle_timeout, cut).await;
+            let carried = carry(&mut stream, &mut *other, idle, cut).await;
             cluster.meter.sent.add(carried.up);
             cluster.meter.received.add(carried.down);
             (exchange.bytes_received, exchange.bytes_sent) = (carried.up, carried.down);
@@ -111,20 +117,29 @@ pub(crate) fn pick<'a>(
     None
 }
 
-/// Ends when a connection to this endpoint may not go on.
+/// Ends when a relay to this cluster has lasted for as long as it may.
+async fn lasts_too_long(cluster: &Cluster) -> &'static str {
+    match cluster.max_relay_duration {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+    "max_duration_reached"
+}
+
+/// Ends when a connection to this endpoint may not go on: it is gone and drained, or (where that counts) unhealthy.
 async fn loses_its_endpoint(
-    route: &CompiledTcp,
-    upstream: &Upstream,
+    end_unhealthy: bool,
+    cluster: &Cluster,
     endpoint: &EndpointState,
 ) -> &'static str {
     let sickens = async {
-        match route.model.end_unhealthy {
+        match end_unhealthy {
             true => endpoint.sickens().await,
             false => std::future::pending().await,
         }
     };
     let drained = async {
-        match upstream.model.drain {
+        match cluster.drain {
             Some(time) => {
                 endpoint.leaves().await;
                 tokio::time::sleep(time).await;
@@ -175,12 +190,15 @@ async fn reach(
         match connect(upstream, chosen.address, Some(connection)).await {
             Ok(connected) => {
                 cluster.meter.connections_total.add(1);
+                upstream.live.heard(chosen.address, Heard::Connection);
                 exchange.upstream_local = connected.local;
                 exchange.upstream_failure = None;
                 return Some(Reached { connected, endpoint: Arc::clone(chosen), _open: open });
             }
             Err(error) => {
                 cluster.meter.connect_failures.add(1);
+                let late = matches!(error, ConnectError::TimedOut(_));
+                upstream.live.heard(chosen.address, if late { Heard::Silence } else { Heard::Failure });
                 exchange.upstream_failure = Some(error.to_string());
                 tried.push(chosen.address);
             }
@@ -267,3 +285,6 @@ pub(crate) fn report(worker: &Worker, log: Option<&Log>, exchange: &Exchange) {
         worker.log(log, |line| log.formatter.write(&facts, line));
     }
 }
+
+#[cfg(test)]
+mod tests;

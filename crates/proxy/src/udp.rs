@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -35,8 +35,6 @@ const MAX_DATAGRAM: usize = 65_535;
 const BATCH: usize = 64;
 /// When no flow can be forgotten, this is soon enough to look again.
 const NOTHING_TO_FORGET: Duration = Duration::from_secs(3600);
-
-static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// One data thread's side of a listener.
 struct Relay {
@@ -93,7 +91,9 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             readable = relay.socket.readable() => match readable {
-                Ok(()) => relay.take(),
+                // A socket that always has more is always ready: nothing else would make this task wait.
+                Ok(()) if relay.take() => tokio::task::yield_now().await,
+                Ok(()) => {}
                 Err(error) => {
                     tracing::error!(%bind, %error, "datagrams cannot be received");
                     return;
@@ -110,17 +110,18 @@ pub(crate) async fn serve(
 }
 
 impl Relay {
-    /// Takes what has come.
-    fn take(self: &Rc<Self>) {
+    /// Takes what has come. Is there more?
+    fn take(self: &Rc<Self>) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         for _ in 0..BATCH {
             match self.socket.try_recv_from(&mut buffer) {
                 Ok((length, client)) => self.pass(client, &buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // A client's host says that nobody is there: its flow will be idle.
                 Err(_) => {}
             }
         }
+        true
     }
 
     /// Passes a client's datagram on.
@@ -202,7 +203,7 @@ impl Relay {
     /// The life of a flow: answers go back until it is forgotten or loses its endpoint.
     async fn live(self: Rc<Self>, flow: Rc<Flow>, _open: Open) {
         let connection = Rc::new(Connection {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
+            id: Connection::next_id(),
             direct: flow.client,
             peer: flow.client,
             peer_text: Connection::text(flow.client.ip()),
@@ -230,26 +231,34 @@ impl Relay {
     /// Sends the endpoint's datagrams to the client, until its socket fails.
     async fn answer(&self, flow: &Flow) -> &'static str {
         loop {
-            if flow.socket.readable().await.is_err() {
-                return "upstream_failure";
-            }
-            let mut buffer = self.buffer.borrow_mut();
-            for _ in 0..BATCH {
-                let length = match flow.socket.try_recv(&mut buffer) {
-                    Ok(length) => length,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // The endpoint's host says that nobody is there; somebody may be soon.
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-                    Err(_) => return "upstream_failure",
-                };
-                self.flows.borrow_mut().touch(flow.client);
-                flow.cluster.meter.received.add(length as u64);
-                if SockRef::from(&self.socket).send_to(&buffer[..length], &flow.client.into()).is_ok() {
-                    flow.down.set(flow.down.get() + length as u64);
-                    flow.meter.sent.add(length as u64);
-                }
+            match flow.socket.readable().await.and_then(|()| self.pass_back(flow)) {
+                // As in [`serve`].
+                Ok(true) => tokio::task::yield_now().await,
+                Ok(false) => {}
+                Err(_) => return "upstream_failure",
             }
         }
+    }
+
+    /// Sends to the client what has come from the endpoint. Is there more?
+    fn pass_back(&self, flow: &Flow) -> io::Result<bool> {
+        let mut buffer = self.buffer.borrow_mut();
+        for _ in 0..BATCH {
+            let length = match flow.socket.try_recv(&mut buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                // The endpoint's host says that nobody is there; somebody may be soon.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error),
+            };
+            self.flows.borrow_mut().touch(flow.client);
+            flow.cluster.meter.received.add(length as u64);
+            if SockRef::from(&self.socket).send_to(&buffer[..length], &flow.client.into()).is_ok() {
+                flow.down.set(flow.down.get() + length as u64);
+                flow.meter.sent.add(length as u64);
+            }
+        }
+        Ok(true)
     }
 
     fn forget(&self, client: SocketAddr, why: &'static str) {

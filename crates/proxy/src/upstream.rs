@@ -7,5 +7,7 @@ pub(crate) mod hashing;
 pub(crate) mod health;
 mod interim;
 pub(crate) mod lease;
+pub(crate) mod outlier;
 pub(crate) mod pool;
+pub(crate) mod priority;
 pub(crate) mod upkeep;

@@ -178,7 +178,8 @@ impl Worker {
     /// This thread's side of a cluster.
     pub(crate) fn cluster(&self, upstream: &Arc<Upstream>) -> Rc<LocalCluster> {
         let mut clusters = self.clusters.borrow_mut();
-        Rc::clone(clusters.entry(upstream.live.id).or_insert_with(|| LocalCluster::new(upstream)))
+        let anew = || LocalCluster::new(upstream, (self.random.next() >> 32) as u32);
+        Rc::clone(clusters.entry(upstream.live.id).or_insert_with(anew))
     }
 
     /// This thread's numbers for the listeners of a stats prefix.

@@ -74,6 +74,20 @@ pub struct EndpointSlice {
 pub struct SliceEndpoint {
     pub addresses: Vec<String>,
     pub conditions: SliceConditions,
+    /// Availability zone.
+    pub zone: Option<String>,
+    pub node_name: Option<String>,
+    /// The Pod, usually.
+    pub target_ref: Option<TargetRef>,
+}
+
+/// An object that an endpoint stands for.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TargetRef {
+    pub kind: Option<String>,
+    pub name: Option<String>,
+    pub namespace: Option<String>,
 }
 
 /// `conditions` of an endpoint; unknown (none) counts as ready (API documentation of EndpointConditions).
@@ -114,6 +128,24 @@ pub struct EndpointSubset {
 #[serde(default)]
 pub struct EndpointAddress {
     pub ip: String,
+}
+
+/// A ConfigMap. Its `binaryData` is not read.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ConfigMap {
+    pub data: BTreeMap<String, String>,
+}
+
+/// `spec` of a Pod. Its labels are in the object's metadata.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Pod {
+    pub service_account_name: Option<String>,
+    pub node_name: Option<String>,
+    /// Addresses in `status`.
+    #[serde(skip)]
+    pub addresses: Vec<String>,
 }
 
 /// A Secret, decoded. Its values can be read and compared, never printed.

@@ -3,6 +3,7 @@
 mod ambassador;
 mod annotation;
 mod core;
+mod istio;
 mod typed;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,7 @@ fn object(mut fields: Fields, origin: &Origin) -> Result<Object, Box<Problem>> {
         )
         .fix("write it as getambassador.io/v3alpha1")),
         Group::Kubernetes => core::view(&kind, &meta, fields),
+        Group::Istio => istio::view(&kind, fields, &mut unknown_fields),
         Group::Checked => Ok(View::Written(Box::new(fields.into()))),
         Group::Foreign => Ok(View::Foreign),
     };
@@ -142,6 +144,7 @@ fn meta(api_version: String, metadata: &Value) -> Meta {
         annotations: texts("annotations"),
         unquoted_annotations: unquoted(metadata),
         uid: metadata.get("uid").and_then(text).unwrap_or_default(),
+        created: metadata.get("creationTimestamp").and_then(text).unwrap_or_default(),
         deleting: metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
     }
@@ -191,6 +194,7 @@ enum Group {
     /// A version of `getambassador.io` that nobody had heard of when this was written.
     AmbassadorFuture,
     Kubernetes,
+    Istio,
     /// Only checks look at it.
     Checked,
     Foreign,
@@ -214,7 +218,7 @@ impl Group {
             }
             Some(("apps", "v1")) if kind == "Deployment" => Self::Checked,
             Some(("install.istio.io", _)) if kind == "IstioOperator" => Self::Checked,
-            Some(("networking.istio.io", _)) if matches!(kind, "Gateway" | "VirtualService") => Self::Checked,
+            Some((group, _)) if istio::GROUPS.contains(&group) && istio::KINDS.contains(&kind) => Self::Istio,
             _ => Self::Foreign,
         }
     }
@@ -242,19 +246,12 @@ const CLUSTER_SCOPED: [&str; 10] = [
 ];
 
 /// Kinds of other groups that are read.
-const OTHER_KINDS: [&str; 7] = [
-    "EndpointSlice",
-    "Ingress",
-    "IngressClass",
-    "IngressClassParams",
-    "TargetGroupBinding",
-    "Gateway",
-    "VirtualService",
-];
+const OTHER_KINDS: [&str; 5] =
+    ["EndpointSlice", "Ingress", "IngressClass", "IngressClassParams", "TargetGroupBinding"];
 
 /// Kinds are few and objects are many.
 static KINDS: LazyLock<BTreeMap<&'static str, Arc<str>>> = LazyLock::new(|| {
-    let kinds = ambassador::KINDS.iter().chain(&core::KINDS).chain(&OTHER_KINDS);
+    let kinds = ambassador::KINDS.iter().chain(&core::KINDS).chain(&istio::KINDS).chain(&OTHER_KINDS);
     kinds.map(|kind| (*kind, Arc::from(*kind))).collect()
 });
 

@@ -13,6 +13,7 @@ pub mod core;
 mod decode;
 mod document;
 pub mod elbv2;
+pub mod istio;
 pub mod networking;
 mod object;
 mod problem;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::problem::{Code, Problem, Severity};
-use crate::{ambassador, core, elbv2, networking};
+use crate::{ambassador, core, elbv2, istio, networking};
 
 /// Kind, namespace and name: what makes an object that object. Cluster-scoped kinds have an empty namespace.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
@@ -87,6 +87,8 @@ pub struct Meta {
     pub uid: String,
     /// Is it being deleted (`metadata.deletionTimestamp`)?
     pub deleting: bool,
+    /// `metadata.creationTimestamp` as written (RFC 3339, UTC: texts in the order of time); empty in files.
+    pub created: String,
     /// `metadata.generation`; 0 in files.
     pub generation: i64,
 }
@@ -127,6 +129,17 @@ pub enum View {
     IngressClass(Box<networking::IngressClass>),
     IngressClassParams(Box<elbv2::IngressClassParams>),
     TargetGroupBinding(Box<elbv2::TargetGroupBinding>),
+    ConfigMap(Box<core::ConfigMap>),
+    Pod(Box<core::Pod>),
+    AuthorizationPolicy(Box<istio::AuthorizationPolicy>),
+    DestinationRule(Box<istio::DestinationRule>),
+    Gateway(Box<istio::Gateway>),
+    PeerAuthentication(Box<istio::PeerAuthentication>),
+    RequestAuthentication(Box<istio::RequestAuthentication>),
+    ServiceEntry(Box<istio::ServiceEntry>),
+    Telemetry(Box<istio::Telemetry>),
+    VirtualService(Box<istio::VirtualService>),
+    WorkloadEntry(Box<istio::WorkloadEntry>),
     /// A kind that only checks look at (Deployment, IstioOperator, …), as it was written, without its metadata.
     Written(Box<serde_json::Value>),
     /// A kind of a group we read that this version does not act on (RateLimitService, ConsulResolver, …).

@@ -107,7 +107,13 @@ impl Directory {
     }
 
     fn rescan(&mut self) {
-        self.tree = Tree::walk(&self.root, &|path| self.shown(path));
+        let tree = Tree::walk(&self.root, &|path| self.shown(path));
+        if !self.files.is_empty() && !self.root.exists() {
+            // A volume that went away says nothing about what shall be served.
+            self.tree.problems = tree.problems;
+            return;
+        }
+        self.tree = tree;
         let gone: Vec<_> =
             self.files.keys().filter(|path| !self.tree.files.contains_key(*path)).cloned().collect();
         gone.iter().for_each(|path| self.forget(path));

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DnType,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams,
+    CertificateSigningRequestParams, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
     RevokedCertParams, SanType, SerialNumber,
 };
@@ -114,6 +115,21 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).expect("the parameters are valid");
         let chain = std::iter::once(certificate.pem()).chain(self.chain.iter().cloned()).collect();
         Issued { chain, key: key.serialize_pem(), serial }
+    }
+
+    /// Signs a request (PEM) for whoever has this URI, whatever else the request asks for; the chain, leaf first.
+    ///
+    /// # Errors
+    /// When the text is no request, or is not signed with its key.
+    pub fn sign(&self, request: &str, uri: &str, lifetime: Duration) -> Result<Vec<String>, rcgen::Error> {
+        let mut request = CertificateSigningRequestParams::from_pem(request)?;
+        request.params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+        let now = OffsetDateTime::now_utc();
+        request.params.not_before = now - Duration::minutes(2);
+        request.params.not_after = now + lifetime;
+        request.params.serial_number = Some(self.serial());
+        let certificate = request.signed_by(&self.issuer)?;
+        Ok(std::iter::once(certificate.pem()).chain(self.chain.iter().cloned()).collect())
     }
 
     /// A revocation list, valid now, that names these certificates (none is allowed).

@@ -9,6 +9,7 @@
 
 pub mod certs;
 pub mod client;
+pub mod istiod;
 pub mod process;
 pub mod proxy_header;
 pub mod tls;
@@ -17,6 +18,7 @@ pub mod wait;
 
 pub use certs::{Authority, Issued, KeyKind, Leaf};
 pub use client::{Http, HttpConnection, Raw, Response};
+pub use istiod::Istiod;
 pub use process::Process;
 pub use upstream::{Answer, Echoed, Scripted, Step, Upstream};
 pub use wait::{eventually, free_port};

@@ -1,6 +1,5 @@
 //! The getambassador.io dialect: Listeners, Hosts, Mappings and what belongs to them.
 
-mod directory;
 mod elsewhere;
 mod group;
 mod hosts;
@@ -22,7 +21,7 @@ use self::ours::Ours;
 use self::tls::Contexts;
 use crate::findings::Findings;
 
-pub(crate) use self::memory::{Memory, Translation};
+pub(crate) use self::memory::Memory;
 
 /// Authorisation is not there yet: where it is asked for, nothing that needs it is served.
 fn missing_authorisation(ours: &Ours<'_>, findings: &mut Findings) -> bool {

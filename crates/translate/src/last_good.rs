@@ -6,7 +6,7 @@ use std::sync::Arc;
 use plenipo_model::Edge;
 use plenipo_resources::{Object, ObjectId, Report, Set, Severity, Verdict};
 
-use crate::ambassador::{Memory, Translation};
+use crate::memory::{Memory, Translation};
 use crate::options::Options;
 
 /// Objects that serve in an earlier version.

@@ -9,11 +9,18 @@
 
 mod ambassador;
 mod changes;
+mod ciphers;
+mod directory;
 mod files;
 mod findings;
+mod ingress;
+mod istio;
 mod last_good;
 mod ledger;
+mod memory;
+mod merge;
 mod options;
+mod secrets;
 
 use std::collections::BTreeSet;
 
@@ -22,9 +29,9 @@ use plenipo_resources::{Report, Set};
 
 pub use files::ReferencedFiles;
 pub use last_good::LastGood;
-pub use options::Options;
+pub use options::{IstioOptions, Locality, Options};
 
-use ambassador::{Memory, Translation};
+use memory::{Memory, Translation};
 
 /// What the objects of `set` ask for, and what was found wrong with them.
 ///

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub use crate::istio::{IstioOptions, Locality};
+
 /// Settings of a translation that are no object's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
@@ -25,6 +27,8 @@ pub struct Options {
     pub disable_strict_label_selectors: bool,
     /// Contents of the files that objects name; see [`crate::referenced_files`]. One that is not here counts as missing.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// For Istio's objects.
+    pub istio: IstioOptions,
 }
 
 impl Default for Options {
@@ -38,6 +42,7 @@ impl Default for Options {
             force_directory_endpoints: false,
             disable_strict_label_selectors: false,
             files: BTreeMap::new(),
+            istio: IstioOptions::default(),
         }
     }
 }

@@ -67,11 +67,11 @@ fn without_defaults(mut edge: Value) -> Value {
     let mut server = HttpServer::new(source(), Vec::new());
     server.server_name = Some("envoy".to_owned());
     let server = serde_json::to_value(server).unwrap();
-    let answer = Respond { status: http::StatusCode::OK, content_type: None, body: Arc::from("") };
+    let answer = Respond { status: http::StatusCode::OK, content_type: None, body: "".into() };
     let route = Route::new("", source(), PathMatch::Prefix(String::new()), Action::Respond(answer));
     let route = serde_json::to_value(route).unwrap();
     let cluster = serde_json::to_value(Cluster::new("", source(), Endpoints::addresses([]))).unwrap();
-    let forward = json!({"mirror": null, "retry": null, "hash": null, "upgrades": [], "priority": "default", "total": 100});
+    let forward = json!({"retry": null, "hash": null, "upgrades": [], "priority": "default", "total": 100});
     let target = json!({"weight": 100, "timeout": "3s", "idle_timeout": "300s", "host": "keep"});
     let defaults = [server, route.clone(), route["matches"].clone(), cluster, forward, target];
     prune(&mut edge, &defaults);

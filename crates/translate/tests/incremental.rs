@@ -245,3 +245,50 @@ fn what_is_not_concerned_stays_the_very_same() {
     assert!(format!("{:?}", cluster.endpoints).contains("10.0.0.2"));
     assert!(parts(&edge).0.iter().zip(&after).all(|(a, b)| Arc::ptr_eq(a, b)));
 }
+
+/// As a document that was written at another time: other names, hosts, prefixes and services.
+fn renamed(value: &Value, round: usize) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| {
+                let named = ["name", "prefix", "service", "tls", "stats_name", "kubernetes.io/service-name"];
+                let other = match value.as_str() {
+                    Some(text) if named.contains(&&**key) => json!(format!("{text}-{round:04}")),
+                    Some(text) if key == "hostname" => {
+                        json!(text.replace("example", &format!("r{round:04}")))
+                    }
+                    _ => renamed(value, round),
+                };
+                (key.clone(), other)
+            })
+            .collect(),
+        Value::Array(all) => all.iter().map(|value| renamed(value, round)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A gateway that has followed changes for long remembers no more than one that has just begun.
+#[test]
+fn memory_does_not_grow_with_time() {
+    let options = Options::default();
+    let round = |round: usize| of(DOCUMENTS.iter().map(|value| read(renamed(value, round))));
+    let (mut long, mut short) = (LastGood::default(), LastGood::default());
+    for number in 0..40 {
+        long.apply(&round(number), &options);
+        // Everything changes, or goes away first.
+        if number % 2 == 0 {
+            long.apply(&Set::default(), &options);
+        }
+    }
+    long.apply(&round(40), &options);
+    short.apply(&round(40), &options);
+    // The order in hash maps does not count, how much is in them does.
+    let sizes = [&long, &short].map(|memory| format!("{memory:?}").len());
+    assert!(sizes[0].abs_diff(sizes[1]) < sizes[1] / 100, "{sizes:?}");
+    long.apply(&Set::default(), &options);
+    let mut empty = LastGood::default();
+    empty.apply(&Set::default(), &options);
+    let sizes = [&long, &empty].map(|memory| format!("{memory:?}").len());
+    assert!(sizes[0].abs_diff(sizes[1]) < 64, "{sizes:?}");
+}

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use plenipo_proxy::metrics::{ClusterNumbers, EndpointHealth, ListenerNumbers, Measurements};
+use plenipo_proxy::metrics::{ClusterNumbers, EndpointHealth, ListenerNumbers, Measurements, OutlierNumbers};
 
 use crate::exposition::{Kind, Page};
 use crate::metrics::{Facts, MILLISECONDS};
 
 type ListenerFamily = (&'static str, Kind, &'static str, fn(&ListenerNumbers) -> u64);
+type OutlierFamily = (&'static str, Kind, &'static str, fn(&OutlierNumbers) -> u64);
 type ClusterFamily = (&'static str, Kind, &'static str, fn(&ClusterNumbers) -> u64);
 
 const HTTP: &[ListenerFamily] = &[
@@ -45,6 +46,56 @@ const CLUSTER: &[ClusterFamily] = &[
     }),
     ("envoy_cluster_upstream_cx_rx_bytes_total", Kind::Counter, "Bytes received.", |n| n.received),
     ("envoy_cluster_upstream_cx_tx_bytes_total", Kind::Counter, "Bytes sent.", |n| n.sent),
+];
+
+/// Of clusters with outlier detection.
+const OUTLIERS: &[OutlierFamily] = &[
+    ("envoy_cluster_outlier_detection_ejections_active", Kind::Gauge, "Endpoints put out now.", |n| n.active),
+    ("envoy_cluster_outlier_detection_ejections_enforced_total", Kind::Counter, "Endpoints put out.", |n| {
+        n.enforced.iter().sum()
+    }),
+    (
+        "envoy_cluster_outlier_detection_ejections_overflow",
+        Kind::Counter,
+        "Not put out: too many were.",
+        |n| n.overflows,
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_detected_consecutive_5xx",
+        Kind::Counter,
+        "5xx in a row.",
+        |n| n.detected[0],
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_enforced_consecutive_5xx",
+        Kind::Counter,
+        "Put out for it.",
+        |n| n.enforced[0],
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_detected_consecutive_gateway_failure",
+        Kind::Counter,
+        "502, 503 and 504 in a row.",
+        |n| n.detected[1],
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_enforced_consecutive_gateway_failure",
+        Kind::Counter,
+        "Put out for it.",
+        |n| n.enforced[1],
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_detected_consecutive_local_origin_failure",
+        Kind::Counter,
+        "Failures without an answer in a row.",
+        |n| n.detected[2],
+    ),
+    (
+        "envoy_cluster_outlier_detection_ejections_enforced_consecutive_local_origin_failure",
+        Kind::Counter,
+        "Put out for it.",
+        |n| n.enforced[2],
+    ),
 ];
 
 pub(super) fn write(page: &mut Page, facts: &Facts<'_>) {
@@ -113,6 +164,15 @@ fn clusters(page: &mut Page, measured: &Measurements) {
         for (cluster, group) in used() {
             let sum: u64 = group.numbers.iter().map(|numbers| read(numbers)).sum();
             family.sample(&[("envoy_cluster_name", cluster)], sum);
+        }
+    }
+    for (name, kind, help, read) in OUTLIERS {
+        let mut family = page.family(name, *kind, help);
+        for (cluster, group) in used() {
+            let mut watched = group.numbers.iter().filter_map(|numbers| numbers.outliers.as_ref()).peekable();
+            if watched.peek().is_some() {
+                family.sample(&[("envoy_cluster_name", cluster)], watched.map(read).sum::<u64>());
+            }
         }
     }
     by_status(page, &groups);

@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plenipo_model::{Listener, ProxyProtocol, Source};
-use plenipo_proxy::metrics::{ClusterNumbers, EndpointHealth, ListenerNumbers, RequestLabels};
+use plenipo_proxy::metrics::{
+    ClusterNumbers, EndpointHealth, ListenerNumbers, OutlierNumbers, RequestLabels,
+};
 use plenipo_resources::{Code, ObjectId, Problem};
 
 use super::*;
@@ -27,9 +29,15 @@ fn measured() -> Measurements {
     let cluster = ClusterNumbers {
         statuses: [(0, 1), (200, 2), (503, 1)].into(),
         time: histogram(0, 2, 400),
+        outliers: Some(OutlierNumbers { active: 1, detected: [2, 0, 0], enforced: [1, 0, 0], overflows: 1 }),
         ..Default::default()
     };
-    let endpoint = |healthy| EndpointHealth { address: "127.0.0.1:1".parse().unwrap(), healthy };
+    let endpoint = |healthy| EndpointHealth {
+        address: "127.0.0.1:1".parse().unwrap(),
+        healthy,
+        ejected: !healthy,
+        priority: 0,
+    };
     let request = RequestLabels {
         method: "GET",
         status: 200,

@@ -1,11 +1,11 @@
 //! Where the client's address comes from: what the load balancers write, and whether the gateway reads it so.
 
-use plenipo_model::{Listener, ProxyProtocol};
+use plenipo_model::{Forwarding, Listener, ProxyProtocol};
 
 use super::ClientAddress;
 use super::doors::Door;
 use crate::Stack;
-use crate::stack::{Kind, Listener as BalancerListener, TargetGroup, TargetProtocol, TargetType};
+use crate::stack::{Kind, Listener as BalancerListener, TargetGroup};
 
 /// Who stands between the client and a listener of the gateway.
 pub(super) struct Front<'a> {
@@ -13,6 +13,10 @@ pub(super) struct Front<'a> {
     pub(super) stack: &'a Stack,
     pub(super) listener: &'a BalancerListener,
     pub(super) group: &'a TargetGroup,
+    /// Do nodes put their address in place of the client's?
+    pub(super) masqueraded: bool,
+    /// How many proxies on the way append to `X-Forwarded-For`.
+    pub(super) proxies: u32,
 }
 
 impl Front<'_> {
@@ -22,9 +26,8 @@ impl Front<'_> {
         !protocol.ends_tls() && !protocol.is_http()
     }
 
-    /// Load balancers on the way that understand requests and append to `X-Forwarded-For`.
-    pub(super) fn http_hops(&self) -> u32 {
-        u32::from(self.listener.protocol.is_http())
+    fn preserves_client(&self) -> bool {
+        self.stack.load_balancer.kind == Kind::Network && self.group.preserves_client()
     }
 }
 
@@ -37,26 +40,26 @@ pub(super) fn client_address(
     let believed = |from: &str| ClientAddress { from: from.to_owned(), trusted: true };
     let lost = |from: String| ClientAddress { from, trusted: false };
     let Some(front) = front else { return direct(listener, door) };
-    let hops =
-        door.http.map(|(server, _)| (server.forwarding.use_remote_address, server.forwarding.trusted_hops));
-    if front.listener.protocol.is_http() {
-        let wanted = front.http_hops();
+    let forwarding = door.http.map(|(server, _)| server.forwarding);
+    if front.proxies > 0 && (front.listener.protocol.is_http() || forwarding.is_some()) {
+        let wanted = front.proxies;
         let mode = front.stack.load_balancer.attributes.get("routing.http.xff_header_processing.mode");
-        return match (hops, mode.map(String::as_str)) {
+        return match (forwarding.map(Forwarding::place_of_client), mode.map(String::as_str)) {
             (_, Some(mode @ ("preserve" | "remove"))) => {
                 lost(format!("nowhere: the load balancer is told to {mode} X-Forwarded-For"))
             }
-            (Some((remote, trusted)), _) if trusted + u32::from(!remote) == wanted => believed(&format!(
-                "X-Forwarded-For, {wanted} from its right end, written by the load balancer"
-            )),
-            (Some((remote, trusted)), _) => lost(format!(
-                "X-Forwarded-For, {} from its right end where {wanted} is the client: the wrong address is taken",
-                trusted + u32::from(!remote)
+            (Some(place), _) if place == wanted => {
+                let alone = front.listener.protocol.is_http() && wanted == 1;
+                let writers = if alone { "load balancer" } else { "proxies in front" };
+                believed(&format!("X-Forwarded-For, {wanted} from its right end, written by the {writers}"))
+            }
+            (Some(place), _) => lost(format!(
+                "X-Forwarded-For, {place} from its right end where {wanted} is the client: the wrong address is taken"
             )),
             (None, _) => lost("nowhere: bytes are relayed, and X-Forwarded-For is not read".to_owned()),
         };
     }
-    if hops.is_some_and(|(remote, trusted)| trusted > 0 || !remote) {
+    if forwarding.is_some_and(Forwarding::believes) {
         return lost(
             "X-Forwarded-For, which no load balancer on this way writes: a client can forge it".to_owned(),
         );
@@ -68,20 +71,18 @@ pub(super) fn client_address(
         (true, ProxyProtocol::Off) => {
             lost("nowhere: the load balancer writes a PROXY header that the gateway does not read".to_owned())
         }
-        (false, ProxyProtocol::Required) => {
-            lost("nowhere: the gateway waits for a PROXY header that nobody writes".to_owned())
-        }
-        (false, ProxyProtocol::AcceptedFrom(_) | ProxyProtocol::Off) if preserved(front) => {
-            believed("the connection: the load balancer preserves it")
-        }
+        (false, ProxyProtocol::Required) => believed("not needed"),
+        (false, _) if front.masqueraded => lost(
+            "lost: the gateway sees the address of a node (externalTrafficPolicy: Local keeps the client's)"
+                .to_owned(),
+        ),
+        (false, _) if front.preserves_client() => believed("the connection: the load balancer preserves it"),
         (false, _) => lost("lost: the gateway sees the load balancer's own address".to_owned()),
     }
 }
 
 fn direct(listener: &Listener, door: &Door<'_>) -> ClientAddress {
-    let forged = door.http.is_some_and(|(server, _)| {
-        !server.forwarding.use_remote_address || server.forwarding.trusted_hops > 0
-    });
+    let forged = door.http.is_some_and(|(server, _)| server.forwarding.believes());
     match &listener.proxy_protocol {
         ProxyProtocol::Required => ClientAddress {
             from: "a PROXY header, from whoever connects".to_owned(),
@@ -95,20 +96,5 @@ fn direct(listener: &Listener, door: &Door<'_>) -> ClientAddress {
         ProxyProtocol::AcceptedFrom(_) | ProxyProtocol::Off => {
             ClientAddress { from: "the connection".to_owned(), trusted: true }
         }
-    }
-}
-
-/// Does the load balancer keep the client's address on its connections to these targets?
-fn preserved(front: &Front<'_>) -> bool {
-    if front.stack.load_balancer.kind != Kind::Network {
-        return false;
-    }
-    match front.group.attributes.get("preserve_client_ip.enabled").map(String::as_str) {
-        Some(value) => value == "true",
-        None => match (front.group.target_type, front.group.protocol) {
-            (TargetType::Instance | TargetType::Alb, _) => true,
-            (TargetType::Ip, TargetProtocol::Tcp | TargetProtocol::Tls) => false,
-            (TargetType::Ip, _) => true,
-        },
     }
 }

@@ -60,11 +60,11 @@ impl Door<'_> {
         matches!(self.chain.accepts, Accepts::ClearText | Accepts::Anything)
     }
 
-    /// TLS that ends here, or passes through to the backends.
+    /// TLS of who begins it: it ends here, or passes through to the backends.
     pub(super) fn tls(&self) -> Option<HopTls> {
         match &self.chain.tls {
             ChainTls::Terminate(server) => Some(server_tls(server)),
-            ChainTls::Untouched if matches!(self.chain.accepts, Accepts::Tls(_)) => Some(HopTls {
+            ChainTls::Untouched if self.takes_tls() && self.http.is_none() => Some(HopTls {
                 versions: "as the backend says".to_owned(),
                 certificate: "the backend's".to_owned(),
                 server: Checked::ByClient,
@@ -92,8 +92,8 @@ impl Door<'_> {
         }
     }
 
-    /// The hops to its backends.
-    pub(super) fn backends(&self, edge: &Edge, gateway: &Party) -> Vec<Hop> {
+    /// The hops to its backends, for connections that begin with a ClientHello or not.
+    pub(super) fn backends(&self, edge: &Edge, gateway: &Party, tls: bool) -> Vec<Hop> {
         let mut names: Vec<&str> = match &self.chain.serve {
             Serve::Http(_) => self.http.map_or_else(Vec::new, |(_, host)| clusters(host)),
             Serve::Tcp(route) => targets(&route.targets),
@@ -101,7 +101,7 @@ impl Door<'_> {
         };
         names.sort_unstable();
         names.dedup();
-        let through = self.tls().filter(|tls| tls.carried);
+        let through = self.tls().filter(|end| tls && end.carried);
         let clusters = names.into_iter().filter_map(|name| edge.clusters.get(name));
         clusters
             .map(|cluster| Hop {
@@ -134,7 +134,7 @@ fn clusters(host: &VirtualHost) -> Vec<&str> {
     forwards
         .flat_map(|forward| {
             let targets = forward.targets.iter().map(|target| &*target.cluster);
-            targets.chain(forward.mirror.iter().map(|mirror| &*mirror.cluster))
+            targets.chain(forward.mirrors.iter().map(|mirror| &*mirror.cluster))
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Audit, Checked, ClientShows, Hop, Outcome, Way};
+use super::{Audit, Checked, ClientShows, Hop, Outcome, Role, Way};
 
 /// One paragraph for every way.
 pub(super) fn text(audit: &Audit) -> String {
@@ -67,6 +67,7 @@ pub(super) fn describe(hop: &Hop) -> String {
         ClientShows::Nothing => "",
         ClientShows::Unverified => "; a client certificate is asked for, unverified",
         ClientShows::Optional => "; a client certificate is optional",
+        ClientShows::Required if hop.from.role == Role::Gateway => "; the gateway shows its own",
         ClientShows::Required => "; a client certificate is required",
     };
     format!(

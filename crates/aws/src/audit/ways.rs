@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use plenipo_model::{Edge, HostPattern, Listener, SecurityModel};
+use plenipo_model::{Edge, HostPattern, Listener, ProxyProtocol, SecurityModel};
 use plenipo_resources::Set;
 
 use super::address::{Front, client_address};
 use super::doors::{Door, doors};
 use super::{Checked, ClientAddress, ClientShows, Hop, HopTls, Outcome, Party, Role, Way};
+use crate::proxies;
 use crate::reach;
 use crate::stack::{
     Action, Condition, Kind, Listener as BalancerListener, ListenerProtocol, MutualMode, Stack, TargetGroup,
@@ -104,7 +105,10 @@ impl Drawing<'_, '_> {
             return self.bypass(group, hosts, source);
         };
         self.reached.insert(gateway.name.clone());
-        let front = Front { stack: self.stack, listener: self.listener, group };
+        let proxies = proxies::before(self.set, self.stack, self.listener);
+        let masqueraded =
+            self.stack.load_balancer.kind == Kind::Network && reach::masquerades(self.set, group);
+        let front = Front { stack: self.stack, listener: self.listener, group, masqueraded, proxies };
         let mut doors = doors(gateway);
         // Behind a handshake without a server name the chain is the same for every host.
         let nameless = group.protocol.is_tls() && doors.iter().any(Door::takes_nameless_tls);
@@ -139,14 +143,16 @@ impl Drawing<'_, '_> {
             tls: group.protocol.is_tls().then(unverified),
         };
         let name = if hosts.is_empty() { "*".to_owned() } else { hosts.join(", ") };
+        let mut sources = vec![source.to_owned(), group.service.to_string()];
+        sources.dedup();
         self.ways.push(Way {
             host: name,
             scheme: scheme(self.listener),
             outcome: Outcome::Served,
             hops: vec![first],
             backends: vec![last],
-            client_address: ClientAddress { from: "not the gateway's matter".to_owned(), trusted: false },
-            sources: vec![source.to_owned(), group.service.to_string()],
+            client_address: ClientAddress { from: "not the gateway's matter".to_owned(), trusted: true },
+            sources,
         });
     }
 
@@ -201,7 +207,14 @@ fn way(edge: &Edge, front: Option<&Front<'_>>, listener: &Listener, door: &Door<
                 .to_owned(),
         );
     }
-    if let Some(refused) = front.and_then(|front| refused_hello(front, door, tls)) {
+    if front.is_some_and(|front| front.group.proxy_version().is_none())
+        && listener.proxy_protocol == ProxyProtocol::Required
+    {
+        outcome = Outcome::Refused(
+            "the gateway closes connections without a PROXY header, and the load balancer sends none"
+                .to_owned(),
+        );
+    } else if let Some(refused) = front.and_then(|front| refused_hello(front, door, tls)) {
         outcome = refused;
     }
     let hops = match front {
@@ -222,7 +235,7 @@ fn way(edge: &Edge, front: Option<&Front<'_>>, listener: &Listener, door: &Door<
             (_, true) => "tls",
             (_, false) => "tcp",
         },
-        backends: if outcome == Outcome::Served { door.backends(edge, &gateway) } else { Vec::new() },
+        backends: if outcome == Outcome::Served { door.backends(edge, &gateway, tls) } else { Vec::new() },
         outcome,
         hops,
         client_address: client_address(front, listener, door),
@@ -254,7 +267,7 @@ fn judged(door: &Door<'_>, tls: bool, front: Option<&Front<'_>>) -> bool {
         SecurityModel::Secure => true,
         SecurityModel::Insecure => false,
         SecurityModel::Forwarded => {
-            let believes = !server.forwarding.use_remote_address || server.forwarding.trusted_hops > 0;
+            let believes = server.forwarding.believes();
             match front {
                 Some(front) if front.listener.protocol.is_http() && believes => {
                     front.listener.protocol.ends_tls()

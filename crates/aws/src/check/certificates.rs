@@ -1,12 +1,16 @@
 //! Certificates and the names they are for: AWS-45, -46, -48, -49, -94.
 
+use std::collections::BTreeSet;
+
 use plenipo_model::HostPattern;
 use plenipo_resources::{Object, View};
-use serde_json::Value;
 
 use super::finding::Findings;
 use super::scene::{IngressView, Passage, Scene, ingress_note, service_note};
 use crate::annotations::list;
+
+/// So many names are told in a sentence.
+const LISTED: usize = 10;
 
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
     for service in scene.services.iter().filter(|service| service.owner.is_some()) {
@@ -194,6 +198,7 @@ fn layers(scene: &Scene<'_>, found: &mut Findings) {
     if open || hosts.is_empty() {
         return;
     }
+    let listed = listed(all.iter().flatten());
     let mut check = |object: &Object, field: String, host: &str| {
         let Ok(pattern) = HostPattern::parse(host) else { return };
         if matches!(pattern, HostPattern::Any) || hosts.iter().any(|known| known.overlaps(&pattern)) {
@@ -205,8 +210,7 @@ fn layers(scene: &Scene<'_>, found: &mut Findings) {
             field,
             format!(
                 "no rule of a load balancer is for {host}: requests for it do not get here ({} has {})",
-                scene.ingresses[0].object.id,
-                all.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+                scene.ingresses[0].object.id, listed
             ),
         );
         finding.fix("write the same domain in both");
@@ -215,9 +219,8 @@ fn layers(scene: &Scene<'_>, found: &mut Findings) {
         }
     };
     for object in scene.set.of_kind("VirtualService") {
-        let View::Written(written) = &object.view else { continue };
-        let hosts = written.pointer("/spec/hosts").and_then(Value::as_array).into_iter().flatten();
-        for (place, host) in hosts.enumerate().filter_map(|(place, host)| Some((place, host.as_str()?))) {
+        let View::VirtualService(service) = &object.view else { continue };
+        for (place, host) in service.hosts.iter().enumerate() {
             // Names without a dot, or of the cluster, are those of the mesh.
             if host.contains('.') && !host.ends_with(".local") {
                 check(object, format!("/spec/hosts/{place}"), host);
@@ -229,12 +232,24 @@ fn layers(scene: &Scene<'_>, found: &mut Findings) {
             one.gateway.name == name && one.stack.load_balancer.kind != crate::stack::Kind::Application
         })
     };
-    for passage in scene.passages.iter().filter(|one| one.rule.is_some() && !elsewhere(&one.gateway.name)) {
+    // A thousand rules may well lead to the same thousand hosts.
+    let mut seen = BTreeSet::new();
+    let ruled = scene.passages.iter().filter(|one| one.rule.is_some());
+    for passage in ruled.filter(|one| seen.insert(one.entrance()) && !elsewhere(&one.gateway.name)) {
         for (_, host) in passage.hosts() {
             if let Some(object) = scene.object_of(&host.source).filter(|object| &*object.id.kind == "Host") {
                 check(object, "/spec/hostname".to_owned(), &host.host.without_port().to_string());
             }
         }
+    }
+}
+
+/// The first of these names, and how many more there are.
+fn listed<'a>(mut names: impl Iterator<Item = &'a String>) -> String {
+    let first: Vec<&str> = names.by_ref().take(LISTED).map(String::as_str).collect();
+    match names.count() {
+        0 => first.join(", "),
+        more => format!("{}, and {more} more", first.join(", ")),
     }
 }
 

@@ -1,16 +1,14 @@
 //! Objects of other gateways behind the same load balancers: AWS-47, -97.
 
 use plenipo_resources::View;
-use serde_json::Value;
 
 use super::finding::{Findings, Operation};
 use super::scene::Scene;
 
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
     for object in scene.set.of_kind("VirtualService") {
-        let View::Written(written) = &object.view else { continue };
-        let gateways = written.pointer("/spec/gateways").and_then(Value::as_array).into_iter().flatten();
-        for (place, name) in gateways.enumerate().filter_map(|(place, name)| Some((place, name.as_str()?))) {
+        let View::VirtualService(service) = &object.view else { continue };
+        for (place, name) in service.gateways.iter().enumerate() {
             let Some((gateway, rest)) = name.split_once('.').filter(|_| !name.contains('/')) else {
                 continue;
             };

@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use plenipo_model::{Forwarding, HttpServer};
+use plenipo_model::HttpServer;
 use plenipo_resources::View;
 use serde_json::{Value, json};
 
-use super::PROXIES_IN_FRONT;
 use super::finding::{Finding, Findings, Operation};
 use super::scene::{Passage, Scene, entry, ingress_note, with_entry};
+use crate::proxies;
 
 const MODE: &str = "routing.http.xff_header_processing.mode";
 const CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
@@ -22,7 +22,7 @@ const FIELDS: [&str; 2] = ["xff_num_trusted_hops", "use_remote_address"];
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
     for passage in &scene.passages {
         for server in passage.servers() {
-            if passage.listener.protocol.is_http() {
+            if proxies(scene, passage) > 0 {
                 counted(scene, passage, server, found);
             } else {
                 believed(scene, passage, server, found);
@@ -35,22 +35,11 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
 
 /// Proxies on the way that append to `X-Forwarded-For`.
 fn proxies(scene: &Scene<'_>, passage: &Passage<'_>) -> u32 {
-    let members = passage.stack.members.iter();
-    let objects = members.filter_map(|id| scene.set.get(&id.kind, &id.namespace, &id.name));
-    let further =
-        objects.filter_map(|object| object.meta.annotations.get(PROXIES_IN_FRONT)?.trim().parse().ok());
-    let further: u32 = further.max().unwrap_or(0);
-    // A network load balancer in front of this one passes bytes on, and adds nothing.
-    further.saturating_add(u32::from(passage.listener.protocol.is_http()))
-}
-
-/// The proxies that the gateway counts on.
-fn counted_on(forwarding: Forwarding) -> u32 {
-    forwarding.trusted_hops.saturating_add(u32::from(!forwarding.use_remote_address))
+    proxies::before(scene.set, passage.stack, passage.listener)
 }
 
 fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found: &mut Findings) {
-    let (proxies, believed) = (proxies(scene, passage), counted_on(server.forwarding));
+    let (proxies, believed) = (proxies(scene, passage), server.forwarding.place_of_client());
     let (object, field) = place(scene, passage);
     if believed != proxies {
         let finding = found.on(
@@ -85,8 +74,7 @@ fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found:
 
 /// Nobody on layer 4 writes the header: who sends it is the client.
 fn believed(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found: &mut Findings) {
-    let Forwarding { use_remote_address: remote, trusted_hops } = server.forwarding;
-    if remote && trusted_hops == 0 {
+    if !server.forwarding.believes() {
         return;
     }
     let (object, field) = place(scene, passage);
@@ -177,10 +165,7 @@ fn attributes(scene: &Scene<'_>, found: &mut Findings) {
         let field = ingress_note("load-balancer-attributes");
         if let Some(mode @ ("preserve" | "remove")) = entry(raw, MODE)
             && scene.passages.iter().any(|one| {
-                one.stack.id == stack.id
-                    && one.servers().any(|server| {
-                        !server.forwarding.use_remote_address || server.forwarding.trusted_hops > 0
-                    })
+                one.stack.id == stack.id && one.servers().any(|server| server.forwarding.believes())
             })
         {
             let what =

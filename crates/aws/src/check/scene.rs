@@ -71,7 +71,7 @@ impl<'a> Scene<'a> {
             _ => None,
         });
         let ingresses = set.of_kind("Ingress").iter().filter_map(|object| match &object.view {
-            View::Ingress(spec) if is_alb(set, object, spec) => {
+            View::Ingress(spec) if owner::ingress(set, object, &gates).owner.is_some() => {
                 Some(IngressView { object, spec, params: params(set, object, spec) })
             }
             _ => None,
@@ -242,6 +242,11 @@ impl<'a> Passage<'a> {
         })
     }
 
+    /// What [`Passage::servers`] depends on: passages that are equal in it come to the same servers.
+    pub(super) fn entrance(&self) -> (&'a str, bool, bool) {
+        (&self.gateway.name, self.group.protocol.is_tls(), self.is_opaque())
+    }
+
     /// The virtual hosts behind [`Passage::servers`].
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&'a HttpServer, &'a VirtualHost)> + use<'a> {
         self.servers().flat_map(|server| server.hosts.iter().map(move |host| (server, host)))
@@ -317,16 +322,6 @@ pub(super) fn entry<'a>(raw: Option<&'a str>, key: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Directories seldom hold the IngressClass that the controller's chart installs: a class called `alb` is taken for it.
-fn is_alb(set: &Set, object: &Object, spec: &Ingress) -> bool {
-    if owner::ingress(set, object, &Gates::default()).owner.is_some() {
-        return true;
-    }
-    let annotated = object.meta.annotations.contains_key(owner::INGRESS_CLASS_ANNOTATION);
-    let class = spec.ingress_class_name.as_deref();
-    !annotated && class == Some("alb") && set.get("IngressClass", "", "alb").is_none()
-}
-
 fn params<'a>(set: &'a Set, object: &Object, spec: &Ingress) -> Option<&'a IngressClassParams> {
     if object.meta.annotations.contains_key(owner::INGRESS_CLASS_ANNOTATION) {
         return None;
@@ -380,17 +375,5 @@ fn passage<'a>(
 
 /// The Deployments whose pods a Service selects, and what they hold.
 pub(super) fn deployments<'a>(set: &'a Set, service: &ServiceView<'_>) -> Vec<(&'a Arc<Object>, &'a Value)> {
-    let Some(selector) = service.spec.selector.as_ref().filter(|labels| !labels.is_empty()) else {
-        return Vec::new();
-    };
-    let near = set.of_kind("Deployment").iter().filter(|one| one.id.namespace == service.object.id.namespace);
-    let written = near.filter_map(|one| match &one.view {
-        View::Written(written) => Some((one, &**written)),
-        _ => None,
-    });
-    let selected = |written: &Value| {
-        let labels = written.pointer("/spec/template/metadata/labels");
-        selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)?.as_str()) == Some(value))
-    };
-    written.filter(|(_, written)| selected(written)).collect()
+    reach::deployments(set, service.object, service.spec).collect()
 }

@@ -138,7 +138,7 @@ fn redirected_for_ever(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Fin
         return;
     }
     for (server, host) in passage.hosts() {
-        let believes = !server.forwarding.use_remote_address || server.forwarding.trusted_hops > 0;
+        let believes = server.forwarding.believes();
         let insecure = match server.security {
             SecurityModel::Secure => false,
             SecurityModel::Insecure => true,

@@ -8,10 +8,9 @@ use super::scene::{
     Passage, Scene, ServiceView, annotation, entry, ingress_note, note, service_note, with_entry,
 };
 use crate::annotations::{INGRESS, SERVICE};
-use crate::stack::{Kind, Stack, TargetGroup, TargetProtocol, TargetType};
+use crate::stack::{Kind, Stack, TargetGroup, TargetType};
 
 const ATTRIBUTES: &str = "aws-load-balancer-target-group-attributes";
-const PRESERVE: &str = "preserve_client_ip.enabled";
 
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
     behind_ingresses(scene, found);
@@ -124,17 +123,6 @@ fn balancer_annotations<'a>(service: &ServiceView<'a>) -> impl Iterator<Item = &
     keys.filter(|key| key.strip_prefix(SERVICE).is_some_and(|rest| rest.starts_with("/aws-load-balancer-")))
 }
 
-/// Is the client's address kept on the way to these targets?
-fn is_preserved(group: &TargetGroup) -> bool {
-    match group.attributes.get(PRESERVE).map(String::as_str) {
-        Some(value) => value == "true",
-        None => {
-            group.target_type != TargetType::Ip
-                || !matches!(group.protocol, TargetProtocol::Tcp | TargetProtocol::Tls)
-        }
-    }
-}
-
 /// AWS-85: nobody is there to look at source ranges.
 fn source_ranges(service: &ServiceView<'_>, stack: &Stack, found: &mut Findings) {
     let annotated = service.note("load-balancer-source-ranges").is_some();
@@ -143,7 +131,7 @@ fn source_ranges(service: &ServiceView<'_>, stack: &Stack, found: &mut Findings)
     if !service.is_lbc()
         || !(annotated || written)
         || !without
-        || stack.target_groups.values().all(is_preserved)
+        || stack.target_groups.values().all(TargetGroup::preserves_client)
     {
         return;
     }
@@ -187,7 +175,7 @@ fn addresses(scene: &Scene<'_>, service: &ServiceView<'_>, stack: &Stack, found:
     };
     let expected = ways.iter().any(|passage| passage.gateway.proxy_protocol == ProxyProtocol::Required);
     let lost = stack.target_groups.values().any(|group| {
-        group.target_type == TargetType::Ip && group.proxy_version().is_none() && !is_preserved(group)
+        group.target_type == TargetType::Ip && group.proxy_version().is_none() && !group.preserves_client()
     });
     if stack.load_balancer.kind != Kind::Network || !lost || expected {
         return;
@@ -200,7 +188,7 @@ fn addresses(scene: &Scene<'_>, service: &ServiceView<'_>, stack: &Stack, found:
             format!("{why}, but ip targets of TCP and TLS see the load balancer's unless that is turned on"),
         )
         .fix("preserve it, or send it in a PROXY header")
-        .set(with_entry(service.note(ATTRIBUTES), PRESERVE, Some("true")));
+        .set(with_entry(service.note(ATTRIBUTES), TargetGroup::PRESERVE, Some("true")));
 }
 
 /// AWS-83: a pod that calls the load balancer before it may meet itself.
@@ -215,12 +203,12 @@ fn hairpins(scene: &Scene<'_>, found: &mut Findings) {
         let Some(stack) = scene.stack(&service.object.id) else { continue };
         let addresses = &service.spec.status_addresses;
         let Some(name) = addresses.iter().find(|name| called.contains(&name.as_str())) else { continue };
-        if entry(service.note(ATTRIBUTES), PRESERVE) == Some("false")
-            || !stack.target_groups.values().any(is_preserved)
+        if entry(service.note(ATTRIBUTES), TargetGroup::PRESERVE) == Some("false")
+            || !stack.target_groups.values().any(TargetGroup::preserves_client)
         {
             continue;
         }
-        let without = with_entry(service.note(ATTRIBUTES), PRESERVE, Some("false"));
+        let without = with_entry(service.note(ATTRIBUTES), TargetGroup::PRESERVE, Some("false"));
         found
             .on(83, service.object, service_note(ATTRIBUTES), format!(
                 "{name} is called from inside the cluster, and the client's address is preserved: a call that is led back to \

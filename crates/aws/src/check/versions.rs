@@ -77,7 +77,11 @@ fn version(object: &Object, found: &mut Findings) {
     let kind = object.id.kind.split('.').next().unwrap_or_default();
     let written = object.meta.api_version.as_str();
     let Some((_, known)) = VERSIONS.iter().find(|(name, _)| *name == kind) else { return };
-    if known.contains(&written) || !matches!(object.view, View::Foreign | View::Inactive | View::Written(_)) {
+    let is_old = matches!(
+        object.view,
+        View::Foreign | View::Inactive | View::Written(_) | View::Gateway(_) | View::VirtualService(_)
+    );
+    if known.contains(&written) || !is_old {
         return;
     }
     let nearest = known.iter().map(|version| (distance(written, version), version)).min();

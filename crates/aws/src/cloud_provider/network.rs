@@ -7,11 +7,10 @@ use crate::account::Subnet;
 use crate::build_error::BuildError;
 use crate::stack::{
     HealthCheck, HealthPort, ListenerProtocol, NetworkingRule, PeerRef, Permission, PortRef, Scheme, Stack,
-    SubnetMapping, TargetProtocol,
+    SubnetMapping, TargetGroup, TargetProtocol,
 };
 
 const ATTRIBUTES: &str = "aws-load-balancer-target-group-attributes";
-const PRESERVE: &str = "preserve_client_ip.enabled";
 const PROXY_V2: &str = "proxy_protocol_v2.enabled";
 
 impl<'a> Request<'a> {
@@ -96,7 +95,7 @@ impl<'a> Request<'a> {
             if value.is_empty() {
                 return Err(fault(format!("attribute value is empty for {key:?}")));
             }
-            if !matches!(key.as_str(), PRESERVE | PROXY_V2) {
+            if !matches!(key.as_str(), TargetGroup::PRESERVE | PROXY_V2) {
                 let message = "is not supported by the controller or is invalid";
                 return Err(fault(format!("the attribute {key:?} {message}")));
             }
@@ -105,7 +104,7 @@ impl<'a> Request<'a> {
             }
         }
         let has_udp = listenings.iter().any(|listening| listening.target == TargetProtocol::Udp);
-        if has_udp && attributes.get(PRESERVE).is_some_and(|value| value == "false") {
+        if has_udp && attributes.get(TargetGroup::PRESERVE).is_some_and(|value| value == "false") {
             return Err(fault("client IP preservation can't be disabled for UDP ports".to_owned()));
         }
         Ok(attributes)

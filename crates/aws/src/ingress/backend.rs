@@ -86,6 +86,9 @@ pub(super) fn action(member: &Member<'_>, account: &Account, service: &str) -> R
     }
 }
 
+/// What clients read in place of a Service that does not exist, in the controller's words.
+pub(crate) const MISSING_SERVICE: &str = "Backend service does not exist";
+
 /// Looks up the Services that requests go to. One that is the only target and does not exist is answered for.
 pub(super) fn load(
     set: &Set,
@@ -103,7 +106,7 @@ pub(super) fn load(
     let missing = names.into_iter().find(|name| service(set, &member.object.id.namespace, name).is_none());
     let Some(missing) = missing else { return Ok(()) };
     if account.gates.tolerate_missing_backend && targets.len() == 1 {
-        *deed = Deed::unavailable("Backend service does not exist");
+        *deed = Deed::unavailable(MISSING_SERVICE);
         return Ok(());
     }
     Err(member.fault_at(field, format!("services {missing:?} not found")))

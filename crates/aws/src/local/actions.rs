@@ -1,21 +1,21 @@
 //! Actions of rules.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use plenipo_model::{
     Action as Outcome, ClientProtocol, Forward as Forwarded, HostRewrite, LocationTemplate, PathRewrite,
-    Pattern, Redirect as Redirected, RedirectPath, Respond, Source, StickyTargets, Target, Transport,
+    Pattern, Redirect as Redirected, Respond, Source, StickyTargets, Target, Transport,
 };
 use plenipo_resources::ObjectId;
 
 use super::{Builder, Remarks, Site, clusters};
+use crate::ingress::MISSING_SERVICE;
 use crate::stack::{Action, Forward, Kind, Listener, Redirect, Transform};
 
 /// What requests get whose action cannot be carried out here.
 fn refusal(status: StatusCode) -> Outcome {
-    Outcome::Respond(Respond { status, content_type: None, body: Arc::from("") })
+    Outcome::Respond(Respond { status, content_type: None, body: "".into() })
 }
 
 /// 503.
@@ -56,7 +56,10 @@ impl Builder<'_> {
                 self.forward(site, listener, forward, transforms, source, remarks)
             }
             Some(Action::Redirect(redirect)) => redirection(redirect),
-            Some(Action::FixedResponse { status, content_type, body }) => fixed(status, content_type, body),
+            Some(Action::FixedResponse { status, content_type, body }) => {
+                self.answered(listener, status, body.as_deref().unwrap_or_default(), source, remarks);
+                fixed(status, content_type, body)
+            }
             _ => Err("it has no action".to_owned()),
         };
         outcome.unwrap_or_else(|why| {
@@ -64,6 +67,27 @@ impl Builder<'_> {
             self.refuse("edge-action", Some(source), message, "write the action as AWS takes it");
             unavailable()
         })
+    }
+
+    /// Tells of an answer of the load balancer's own; one for a Service that is not there is rarely meant.
+    fn answered(
+        &mut self,
+        listener: &Listener,
+        status: &str,
+        body: &str,
+        source: &ObjectId,
+        remarks: &mut Remarks,
+    ) {
+        if body == MISSING_SERVICE {
+            let message = format!(
+                "port {}: a rule names a Service that is not there: such requests are answered {status}",
+                listener.port
+            );
+            self.warn("edge-no-targets", Some(source), message, "put the Service into the directory, too");
+        }
+        if !body.is_empty() {
+            remarks.targets.push(format!("its own answer {status}: {body}"));
+        }
     }
 
     fn forward(
@@ -141,15 +165,7 @@ fn redirection(redirect: &Redirect) -> Result<Outcome, String> {
         "HTTP_302" => StatusCode::FOUND,
         other => return Err(format!("{other:?} is neither HTTP_301 nor HTTP_302")),
     };
-    Ok(Outcome::Redirect(Box::new(Redirected {
-        scheme: None,
-        host: None,
-        port: None,
-        path: RedirectPath::Keep,
-        status,
-        strip_query: false,
-        location: Some(location),
-    })))
+    Ok(Outcome::Redirect(Box::new(Redirected { location: Some(location), ..Redirected::new(status) })))
 }
 
 fn fixed(status: &str, content_type: &Option<String>, body: &Option<String>) -> Result<Outcome, String> {

@@ -85,7 +85,9 @@ fn hosts_of_gateway(gateway: &Edge) -> BTreeSet<String> {
     let patterns = servers.flat_map(|server| &server.hosts).map(|host| host.host.without_port());
     let names = patterns.filter_map(|pattern| match pattern {
         HostPattern::Exact(name) => Some(name),
-        HostPattern::Suffix(suffix) if suffix.starts_with('.') => Some(format!("*{suffix}")),
+        HostPattern::Suffix(suffix) | HostPattern::OneLabel(suffix) if suffix.starts_with('.') => {
+            Some(format!("*{suffix}"))
+        }
         _ => None,
     });
     names.collect()

@@ -64,7 +64,7 @@ impl Builder<'_> {
         let port = self.check_port(group, &found);
         let check = health::check(kind, group, port, tls.clone(), found.addresses.first().copied(), remarks);
         let cluster = Cluster {
-            from_client: preserves(site, group, transport, remarks),
+            from_client: self.preserves(site, group, remarks),
             tls: group.protocol.is_tls().then(|| Arc::new(tls)),
             health_checks: vec![check],
             ..cluster(site, listener, group, &name, remarks)
@@ -99,6 +99,22 @@ impl Builder<'_> {
         };
         self.clusters.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(cluster));
         Target { cluster: name, group: None }
+    }
+
+    /// Would targets see the client's address? Here they do when it is one of this machine's.
+    fn preserves(&self, site: Site<'_>, group: &TargetGroup, remarks: &mut Remarks) -> bool {
+        let preserves = site.stack.load_balancer.kind == Kind::Network
+            && group.target_type != TargetType::Alb
+            && group.preserves_client()
+            && !reach::masquerades(self.set, group);
+        if preserves {
+            let told = if group.proxy_version().is_some() { " (the PROXY header tells it)" } else { "" };
+            remarks.deviations.push(format!(
+                "{}: targets see the addresses of this machine's clients, as in AWS; others come from this machine{told}",
+                group.name,
+            ));
+        }
+        preserves
     }
 
     /// The gateway's listener that a TargetGroupBinding makes the target of this group.
@@ -193,8 +209,11 @@ fn balance(kind: Kind, listener: &Listener, attributes: Attributes<'_>, remarks:
     match attributes.text("load_balancing.algorithm.type") {
         Some("least_outstanding_requests") => Balance::LeastOutstanding,
         Some("weighted_random") => {
-            remarks.deviations.push("weighted_random: targets take turns".to_owned());
-            Balance::RoundRobin
+            if attributes.text("load_balancing.algorithm.anomaly_mitigation") == Some("on") {
+                let text = "weighted_random: anomalies of targets are not looked for, all keep their weight";
+                remarks.deviations.push(text.to_owned());
+            }
+            Balance::Random
         }
         _ if kind == Kind::Classic && listener.protocol.is_http() => Balance::LeastOutstanding,
         _ => Balance::RoundRobin,
@@ -237,22 +256,4 @@ fn drain(site: Site<'_>, attributes: Attributes<'_>) -> Option<Duration> {
             Some(if own.is("connection_draining.enabled") { delay } else { Duration::ZERO })
         }
     }
-}
-
-/// Would targets see the client's address? Here they do when it is one of this machine's.
-fn preserves(site: Site<'_>, group: &TargetGroup, transport: Transport, remarks: &mut Remarks) -> bool {
-    if site.stack.load_balancer.kind != Kind::Network || group.target_type == TargetType::Alb {
-        return false;
-    }
-    let always = transport == Transport::Udp;
-    let asked = Attributes(&group.attributes).switch("preserve_client_ip.enabled");
-    let preserves = always || asked.unwrap_or(group.target_type == TargetType::Instance);
-    if preserves {
-        let told = if group.proxy_version().is_some() { " (the PROXY header tells it)" } else { "" };
-        remarks.deviations.push(format!(
-            "{}: targets see the addresses of this machine's clients, as in AWS; others come from this machine{told}",
-            group.name,
-        ));
-    }
-    preserves
 }

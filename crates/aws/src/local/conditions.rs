@@ -9,17 +9,8 @@ use crate::stack::{Condition, Values};
 
 /// A request that every rule takes.
 pub(super) fn anything() -> RouteMatch {
-    RouteMatch {
-        // Every target begins so, `*` (OPTIONS) too.
-        path: PathMatch::Prefix(String::new()),
-        host: None,
-        method: None,
-        headers: Vec::new(),
-        query: Vec::new(),
-        parameters: Vec::new(),
-        peers: Vec::new(),
-        fraction: None,
-    }
+    // Every target begins so, `*` (OPTIONS) too.
+    RouteMatch::new(PathMatch::Prefix(String::new()))
 }
 
 /// The requests that meet all conditions.
@@ -43,11 +34,10 @@ pub(super) fn matches(conditions: &[Condition]) -> Result<RouteMatch, String> {
                 once(1, "path")?;
                 found.path = path(values)?;
             }
-            Condition::Header { name, values } => found.headers.push(HeaderMatch {
-                name: name.parse().map_err(|_| format!("{name:?} is no header name"))?,
-                value: ValueMatch::Regex(pattern(values, Case::Any)?),
-                invert: false,
-            }),
+            Condition::Header { name, values } => found.headers.push(HeaderMatch::new(
+                name.parse().map_err(|_| format!("{name:?} is no header name"))?,
+                ValueMatch::Regex(pattern(values, Case::Any)?),
+            )),
             Condition::Method(methods) => {
                 once(2, "method")?;
                 found.method = Some(method(methods)?);

@@ -1,8 +1,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use plenipo_model::{
-    Accepts, Action as Outcome, Chain, ChainTls, ClientAuth, Endpoints, Listener as Bound, ProxyProtocol,
-    SendProxyProtocol, Serve, Source, TcpRoute, Transport,
+    Accepts, Action as Outcome, Balance, Chain, ChainTls, ClientAuth, Endpoints, Listener as Bound,
+    ProxyProtocol, SendProxyProtocol, Serve, Source, TcpRoute, Transport,
 };
 use plenipo_resources::core::IntOrString;
 use plenipo_resources::{Origin, SetBuilder};
@@ -279,6 +279,22 @@ fn authentication_is_never_skipped() {
 }
 
 #[test]
+fn an_answer_for_a_service_that_is_not_there_is_told() {
+    let answer = |body: &str| Action::FixedResponse {
+        status: "503".to_owned(),
+        content_type: Some("text/plain".to_owned()),
+        body: Some(body.to_owned()),
+    };
+    let gateway = gateway();
+    for (body, expected) in [(crate::ingress::MISSING_SERVICE, &["edge-no-targets"][..]), ("closed", &[])] {
+        let http = listener(80, ListenerProtocol::Http, vec![answer(body)]);
+        let local = edge(&[stack("a", Kind::Application, vec![http])], &set(), &options(&gateway));
+        assert_eq!(codes(&local), expected);
+        assert_eq!(local.balancers[0].ports[0].targets, [format!("its own answer 503: {body}")]);
+    }
+}
+
+#[test]
 fn a_web_acl_closes_unless_told_otherwise() {
     let mut one = stack(
         "a",
@@ -332,6 +348,29 @@ fn datagrams_have_a_listener_of_their_own() {
     let transports: Vec<_> = local.edge.listeners.iter().map(|listener| listener.transport).collect();
     assert_eq!(transports, [Transport::Tcp, Transport::Udp]);
     assert_eq!(addresses(&local.edge.clusters["dns/group-80 (UDP)"]), [address("127.0.0.1:5353")]);
+}
+
+#[test]
+fn target_groups_choose_by_their_algorithm() {
+    let gateway = gateway();
+    let chosen = |attributes: &[(&str, &str)]| {
+        let http = listener(80, ListenerProtocol::Http, vec![forward("default/edge:80")]);
+        let mut one = stack("a", Kind::Application, vec![http]);
+        for group in one.target_groups.values_mut() {
+            let written = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            group.attributes.extend(written);
+        }
+        let local = edge(&[one], &set(), &options(&gateway));
+        let differs = local.balancers[0].ports[0].deviations.iter().any(|text| text.contains("anomalies"));
+        (local.edge.clusters["a/group-80"].balance, differs)
+    };
+    let algorithm = |value| ("load_balancing.algorithm.type", value);
+    let mitigation = |value| ("load_balancing.algorithm.anomaly_mitigation", value);
+    assert_eq!(chosen(&[]), (Balance::RoundRobin, false));
+    assert_eq!(chosen(&[algorithm("round_robin")]), (Balance::RoundRobin, false));
+    assert_eq!(chosen(&[algorithm("least_outstanding_requests")]), (Balance::LeastOutstanding, false));
+    assert_eq!(chosen(&[algorithm("weighted_random"), mitigation("off")]), (Balance::Random, false));
+    assert_eq!(chosen(&[algorithm("weighted_random"), mitigation("on")]), (Balance::Random, true));
 }
 
 #[test]

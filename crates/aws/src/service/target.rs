@@ -15,7 +15,6 @@ use crate::stack::{AddressType, HealthCheck, PortRef, TargetGroup, TargetProtoco
 
 const TARGET_TYPE: &str = "aws-load-balancer-nlb-target-type";
 const ATTRIBUTES: &str = "aws-load-balancer-target-group-attributes";
-const PRESERVE: &str = "preserve_client_ip.enabled";
 const PROXY: &str = "proxy_protocol_v2.enabled";
 
 /// The Service behind a target group: that of the load balancer, or one that shares its traffic.
@@ -60,7 +59,7 @@ impl Request<'_> {
         let health_check = self.health_check(backend.object, backend.service, target_type)?;
         let attributes = self.target_attributes(port)?;
         let preserves_client = attributes
-            .get(PRESERVE)
+            .get(TargetGroup::PRESERVE)
             .and_then(|value| boolean(value))
             .unwrap_or(target_type == TargetType::Instance);
         let (number, target) = self.target_port(backend.service, target_type, port)?;
@@ -213,9 +212,10 @@ impl Request<'_> {
 
     fn written_attributes(&self, suffix: &str) -> Result<BTreeMap<String, String>, BuildError> {
         let attributes = self.annotations.map(suffix)?.unwrap_or_default();
-        match attributes.get(PRESERVE) {
+        match attributes.get(TargetGroup::PRESERVE) {
             Some(value) if boolean(value).is_none() => {
-                Err(self.fault(suffix, format!("failed to parse attribute {PRESERVE}={value}")))
+                Err(self
+                    .fault(suffix, format!("failed to parse attribute {}={value}", TargetGroup::PRESERVE)))
             }
             _ => Ok(attributes),
         }

@@ -104,11 +104,24 @@ impl TargetGroup {
     pub const PROXY_V1: &str = "proxy_protocol_v1.enabled";
     /// Attribute of a network load balancer's target group that gets PROXY headers (version 2).
     pub const PROXY_V2: &str = "proxy_protocol_v2.enabled";
+    /// Attribute by which a network load balancer connects to a target group from the client's address.
+    pub const PRESERVE: &str = "preserve_client_ip.enabled";
 
     /// Do connections to the targets begin with a PROXY header, and of which version?
     pub fn proxy_version(&self) -> Option<u8> {
         let on = |name: &str| self.attributes.get(name).is_some_and(|value| value == "true");
         if on(Self::PROXY_V2) { Some(2) } else { on(Self::PROXY_V1).then_some(1) }
+    }
+
+    /// Does a network load balancer connect to these targets from the client's address? (Datagrams always come from there;
+    /// AWS's guide for Network Load Balancers, "Client IP preservation".)
+    pub fn preserves_client(&self) -> bool {
+        let may_be_off = self.target_type != TargetType::Alb
+            && matches!(self.protocol, TargetProtocol::Tcp | TargetProtocol::Tls);
+        match self.attributes.get(Self::PRESERVE) {
+            Some(value) if may_be_off => value == "true",
+            _ => !may_be_off || self.target_type == TargetType::Instance,
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Material {
     given: BTreeMap<String, Arc<Certificate>>,
     pub(super) trust_stores: BTreeMap<String, TrustStore>,
     made: BTreeMap<Wanted, Arc<Certificate>>,
+    /// ARNs with files that no load balancer asked for.
+    unused: Vec<String>,
 }
 
 impl Material {
@@ -77,6 +79,8 @@ impl Material {
         stand_in: Option<&Arc<Certificate>>,
     ) -> BTreeMap<String, Arc<Certificate>> {
         self.made.retain(|made, _| wanted.contains(made));
+        let is_unused = |arn: &&String| wanted.iter().all(|wanted| wanted.arn != **arn);
+        self.unused = self.given.keys().filter(is_unused).cloned().collect();
         let mut all = self.given.clone();
         for wanted in wanted {
             if all.contains_key(&wanted.arn) {
@@ -95,6 +99,11 @@ impl Material {
     /// What stands for ARNs that no file was given for.
     pub(super) fn made(&self) -> impl Iterator<Item = &Wanted> {
         self.made.keys()
+    }
+
+    /// ARNs that files were given for, and that no load balancer shows.
+    pub(super) fn unused(&self) -> &[String] {
+        &self.unused
     }
 
     fn make(&mut self, wanted: &Wanted) -> Option<Arc<Certificate>> {

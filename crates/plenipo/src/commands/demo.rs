@@ -63,8 +63,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Exit> {
 
 fn list() -> anyhow::Result<Exit> {
     let mut out = stdout().lock();
+    let width = EXAMPLES.iter().map(|example| example.name.len()).max().unwrap_or_default();
     for example in EXAMPLES {
-        writeln!(out, "{:<20} {}", example.name, example.title())?;
+        writeln!(out, "{:<width$}  {}", example.name, example.title())?;
     }
     Ok(Exit::Success)
 }
@@ -114,7 +115,7 @@ impl Stage {
         let mut map = PortMap::default();
         ports.iter().for_each(|(declared, bound)| map.insert(*declared, *bound));
         ports.extend(front.iter().map(|(_, written, bound)| (*written, *bound)));
-        let mut settings = settings(&config, Reading { options, ports: map }, admin);
+        let mut settings = settings(&config, Reading { options, ports: map, mesh: None }, admin);
         if example.balanced {
             let ports = front.iter().map(|(declared, _, bound)| (*declared, *bound)).collect();
             settings.balancers = Some(balancers(&settings, ports, &certificates, directory)?);

@@ -1,5 +1,7 @@
 //! Which host a request is for, and what its target reads in `Host`.
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Version, header};
@@ -29,7 +31,10 @@ pub(super) fn of(
         return Err(Refused::bad_request("several_host_headers").into());
     }
     let written = if rules.preserve_host { first.or(target) } else { target.or(first) };
-    let own = connection.local.ip().to_string();
+    let own = match connection.local.ip().to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
     let written = match written {
         Some(written) => written,
         None if parts.version < Version::HTTP_11 => &own,

@@ -100,6 +100,22 @@ fn fields_that_nobody_reads_pass_from_those_believed_only() {
 }
 
 #[test]
+fn look_alikes_of_renamed_fields_pass_from_nobody() {
+    let name = HeaderName::from_static("x-client_cert");
+    let rules = rules(ClientCertificateFields::Passthrough { name }, false);
+    for (peer, passed) in [("203.0.113.7:1", 1), ("192.0.2.1:1", 0)] {
+        let connection = Connection { peer: crate::sample::address(peer), ..connection() };
+        let certificate = encoded();
+        let sent = [("x-client_cert", &*certificate), ("x_client_cert", "a"), ("X-Client-Cert", "b")];
+        let mut headers =
+            headers(&[&sent[..], &[("x_amzn_mtls_clientcert", "c"), ("x-other", "d")]].concat());
+        let taken = rules.take(&connection, &Remembered::default(), &mut headers).expect("none required");
+        assert_eq!((taken.identity.is_some(), taken.fields.len()), (passed == 1, passed));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"]);
+    }
+}
+
+#[test]
 fn both_the_peer_and_whom_its_proxy_header_names_must_be_believed() {
     let rules = rules(ClientCertificateFields::passthrough(), false);
     let sent = [("x-amzn-mtls-clientcert", encoded()), ("x-amzn-mtls-clientcert-leaf", "a".to_owned())];

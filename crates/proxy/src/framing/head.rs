@@ -4,10 +4,18 @@ use memchr::memchr;
 
 use super::{State, Violation};
 
-/// Length of the head at the front of `bytes` with the empty line that ends it. Every line must end with CRLF, or (when
-/// lenient) with LF alone.
-pub(super) fn head_length(bytes: &[u8], lenient: bool) -> Result<Option<usize>, Violation> {
-    let mut start = 0;
+/// Where a head ends, as far as its bytes have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is so long, with the empty line that ends it.
+    At(usize),
+    /// In no line that begins before this.
+    Beyond(usize),
+}
+
+/// The end of the head at the front of `bytes`, sought from the beginning of the line at `start` on. Every line must end with
+/// CRLF, or (when lenient) with LF alone.
+pub(super) fn end_of_head(bytes: &[u8], mut start: usize, lenient: bool) -> Result<End, Violation> {
     while let Some(at) = memchr(b'\n', &bytes[start..]) {
         let end = start + at;
         let line = &bytes[start..end];
@@ -15,11 +23,11 @@ pub(super) fn head_length(bytes: &[u8], lenient: bool) -> Result<Option<usize>, 
             return Err(Violation::Malformed("a line ends with a bare LF"));
         }
         if matches!(line, b"" | b"\r") {
-            return Ok(Some(end + 1));
+            return Ok(End::At(end + 1));
         }
         start = end + 1;
     }
-    Ok(None)
+    Ok(End::Beyond(start))
 }
 
 /// Splits a field line, refusing what RFC 9112 §5 does not allow.
@@ -71,7 +79,7 @@ fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 pub(super) fn folded(head: &[u8]) -> Violation {
-    match head_length(head, false) {
+    match end_of_head(head, 0, false) {
         Ok(_) => Violation::Folded,
         Err(bare) => bare,
     }

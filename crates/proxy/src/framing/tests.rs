@@ -114,6 +114,21 @@ fn heads_are_held_until_they_are_complete_and_bounded() {
     );
 }
 
+/// What a client sends costs as much as it is long, however it cuts it.
+#[test]
+fn a_head_that_comes_byte_by_byte_is_read_once() {
+    let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a:\r\n".repeat(15_000)).into_bytes();
+    let begun = std::time::Instant::now();
+    let mut framing = Framing::new(head.len(), false);
+    for end in 1..head.len() {
+        let progress = framing.advance(&head[..end]);
+        assert_eq!((progress.passed, progress.rest), (0, Rest::IncompleteHead));
+    }
+    assert_eq!(framing.advance(&head).passed, head.len());
+    // Read anew for each byte, it took a hundred times as long.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
 proptest! {
     /// However the bytes arrive, the same ones pass.
     #[test]

@@ -15,8 +15,8 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 ///
 /// Escapes of unreserved characters are decoded (RFC 3986 §6.2.2.2), `\` becomes `/`, dot segments are resolved
 /// (§5.2.4; `%2e` is a dot), characters that no URL may hold are escaped, all other escapes stay as they are, letter
-/// case included, and a `%` that begins no escape passes: the same as Envoy does, whose users' routes rely on it.
-/// Applying it twice changes nothing more. `*` stays `*`; it is for the caller to refuse it unless the method is
+/// case included, and a `%` that begins no escape passes: the same as Envoy does, whose users' routes rely on it. The
+/// policy may ask for more, or for none of this. Applying it twice changes nothing more. `*` stays `*`; it is for the caller to refuse it unless the method is
 /// `OPTIONS`.
 ///
 /// # Errors
@@ -35,6 +35,13 @@ pub fn canonical_path(path_and_query: &str, policy: PathPolicy) -> Result<Cow<'_
     if path_and_query.contains('#') {
         return Err(Refused::bad_request("path_has_fragment"));
     }
+    if policy.as_written {
+        return if holds_nul(path_and_query) {
+            Err(Refused::bad_request("path_holds_nul"))
+        } else {
+            Ok(Cow::Borrowed(path_and_query))
+        };
+    }
     let (path, query) = path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()));
     if is_canonical(path, policy) {
         return Ok(Cow::Borrowed(path_and_query));
@@ -46,6 +53,11 @@ pub fn canonical_path(path_and_query: &str, policy: PathPolicy) -> Result<Cow<'_
     canonical.extend_from_slice(query.as_bytes());
     // Only ASCII came in, and only ASCII is decoded.
     String::from_utf8(canonical).map(Cow::Owned).map_err(|_| Refused::bad_request("path_invalid_character"))
+}
+
+/// Does its path, decoded, hold a byte that ends a text in some languages?
+fn holds_nul(path_and_query: &str) -> bool {
+    path_and_query.split('?').next().is_some_and(|path| path.contains("%00"))
 }
 
 /// A quick test that most paths pass: nothing in it that any of the steps could change.
@@ -80,6 +92,10 @@ fn decode(path: &str, policy: PathPolicy) -> Result<Vec<u8>, Refused> {
                 Some(0) => return Err(Refused::bad_request("path_holds_nul")),
                 Some(b'/' | b'\\') if policy.reject_escaped_slashes => {
                     return Err(Refused::bad_request("path_escaped_slash"));
+                }
+                Some(b'/' | b'\\') if policy.decode_escaped_slashes => {
+                    out.push(b'/');
+                    at += 2;
                 }
                 Some(decoded) => {
                     if is_unreserved(decoded) {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
 use hyper::body::Incoming;
-use plenipo_model::{ErrorBody, ErrorResponse, Respond, Route, Template};
+use plenipo_model::{Action, ErrorBody, ErrorResponse, Respond, Route, Target, Template};
 
 use super::HttpConnection;
 use super::begun::Begun;
+use super::fault::Aborted;
 use super::forward::keep_response;
 use super::incoming::Arrived;
 use super::response::{Finish, ResponseBody, grpc_status};
@@ -73,8 +74,28 @@ pub(super) fn respond(
     {
         parts.headers.insert(header::CONTENT_TYPE, content_type);
     }
-    let body = Bytes::copy_from_slice(rule.body.as_bytes());
+    let body = Bytes::copy_from_slice(rule.body.bytes());
     local(http, server, Some(route), exchange, parts, body)
+}
+
+/// The answer to a request that a fault, put in on purpose, does not let through.
+pub(super) fn aborted(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: &Arc<Route>,
+    mut exchange: Begun,
+    aborted: Aborted,
+) -> Response<ResponseBody> {
+    (exchange.flags, exchange.details) = ("FI", "fault_filter_abort");
+    let mut parts = head(aborted.status);
+    let is_grpc = !aborted.fields.is_empty();
+    parts.headers = aborted.fields;
+    if is_grpc {
+        exchange.grpc_status = grpc_status(&parts.headers);
+        return local(http, server, Some(route), exchange, parts, Bytes::new());
+    }
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    local(http, server, Some(route), exchange, parts, Bytes::from_static(b"fault filter abort"))
 }
 
 /// A redirect.
@@ -204,7 +225,13 @@ fn complete(
     {
         parts.headers.insert(header::SERVER, name);
     }
-    for edits in [route.map(|route| &route.response_headers), Some(&server.model.response_headers)] {
+    let target = exchange.target.and_then(|place| target(route?, place));
+    let edits = [
+        target.map(|target| &target.response_headers),
+        route.map(|route| &route.response_headers),
+        Some(&server.model.response_headers),
+    ];
+    for edits in edits {
         if let Some(edits) = edits.filter(|edits| !edits.is_empty()) {
             headers::apply(edits, &mut parts.headers, Side::Response, &Facts::of(exchange));
         }
@@ -215,6 +242,13 @@ fn complete(
     // The codec writes its own version.
     parts.version = Version::HTTP_11;
     keep_response(server, exchange, &parts.headers);
+}
+
+fn target(route: &Route, place: usize) -> Option<&Target> {
+    match &route.action {
+        Action::Forward(forward) => forward.targets.get(place),
+        Action::Redirect(_) | Action::Respond(_) => None,
+    }
 }
 
 /// The body that the configuration wants for this status, and its type.

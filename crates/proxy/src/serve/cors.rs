@@ -4,13 +4,17 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use plenipo_model::Cors;
 
-/// The answer to a preflight from an origin that is let in; none for every other request.
+/// The answer to a preflight, if it is answered here; none for every other request.
 pub(super) fn preflight(cors: &Cors, parts: &Parts) -> Option<HeaderMap> {
     if parts.method != Method::OPTIONS || !parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return None;
     }
-    let origin = admitted(cors, &parts.headers)?;
     let mut headers = HeaderMap::new();
+    let Some(origin) = admitted(cors, &parts.headers) else {
+        // Without the fields that would let the origin in.
+        let comes_from_somewhere = parts.headers.contains_key(header::ORIGIN);
+        return (comes_from_somewhere && !cors.unmatched_preflights_forwarded).then_some(headers);
+    };
     allow(cors, &origin, &mut headers);
     set(&mut headers, header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.as_deref());
     set(&mut headers, header::ACCESS_CONTROL_ALLOW_HEADERS, cors.headers.as_deref());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Body as _;
 use plenipo_model::{Forward, HashKey, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
 
 use super::incoming::{Arrived, keep};
@@ -60,7 +61,7 @@ impl Outgoing {
         {
             host.clone_into(&mut exchange.authority);
         }
-        if rewritten || !route.request_headers.is_empty() {
+        if rewritten || !route.request_headers.is_empty() || !target.request_headers.is_empty() {
             exchange.kept_request.clear();
             keep(&mut exchange.kept_request, &self.headers, &server.kept_request);
         }
@@ -115,8 +116,9 @@ pub(super) async fn forward(
     let position = affinity::target(rule, &arrived.parts.headers).unwrap_or(picked.target);
     let (target, upstream) = (&rule.targets[position], &picked.route.upstreams[position]);
     let mut arrived = arrived;
+    arrived.exchange.target = Some(position);
     arrived.exchange.cluster = Some(Arc::clone(&upstream.model.name));
-    if let Err(failure) = admitted(rule, server, &mut arrived) {
+    if let Err(failure) = admitted(rule, server, route, &mut arrived) {
         return answer::failure(&http, server, Some(route), arrived.exchange, failure);
     }
     let cluster = http.worker.cluster(upstream);
@@ -127,28 +129,26 @@ pub(super) async fn forward(
     let endpoint = affinity::endpoint(&upstream.model, &arrived.parts.headers);
     let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
     let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = *arrived;
-    let body = body.map(|body| {
-        let limit = server.model.limits.body_bytes;
-        Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some())))
-    });
-    let mut outgoing = outgoing(server, route, target, upstream, parts, body, &exchange);
+    let limit = body_limit(server, route);
+    let body = body.map(|body| Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some()))));
+    let timeout = super::grpc::timeout(target, &parts.headers);
+    let mut outgoing = outgoing(server, route, (target, timeout), upstream, parts, body, &exchange);
     outgoing.tell(server, route, target, &mut exchange);
     if let Some(wish) = &upgrade {
         outgoing.upgrades_to(wish);
     }
-    if let (Some(mirror), Some(shadow)) = (&rule.mirror, &picked.route.mirror)
-        && http.worker.random.next() % 100 < u64::from(mirror.percent)
-    {
-        copy(&http, shadow, &outgoing);
+    for (mirror, shadow) in rule.mirrors.iter().zip(&*picked.route.mirrors) {
+        if mirror.part.draws((http.worker.random.next() >> 32) as u32) {
+            copy(&http, shadow, &outgoing, mirror.host_suffix);
+        }
     }
-    let patience = Patience::new(exchange.begun, target.timeout, target.idle_timeout, outgoing.body.as_ref());
+    let patience = Patience::new(exchange.begun, timeout, target.idle_timeout, outgoing.body.as_ref());
     http.activity.bear(target.idle_timeout);
     if exchange.version != Version::HTTP_2 {
         http.activity.bear_unread(target.idle_timeout);
     }
     let balancer = server.model.balancer.as_deref();
-    let tries =
-        retry::Tries { http: &http, cluster: &cluster, rule, key, endpoint, balancer, patience: &patience };
+    let tries = retry::Tries::new(&http, &cluster, rule, (key, endpoint), balancer, &patience);
     let mut result = tries.run(&mut outgoing, &mut exchange).await;
     if let (Ok((response, lease)), Some(rules)) = (&mut result, balancer) {
         let headers = response.headers_mut();
@@ -190,7 +190,16 @@ pub(super) async fn forward(
 
 /// May the request go upstream, as far as its protocol is concerned? A gateway refuses an upgrade that it does not let
 /// through; a balancer takes it for the wish that it is.
-fn admitted(rule: &Forward, server: &CompiledHttp, arrived: &mut Arrived) -> Result<(), Failure> {
+fn admitted(
+    rule: &Forward,
+    server: &CompiledHttp,
+    route: &Route,
+    arrived: &mut Arrived,
+) -> Result<(), Failure> {
+    let limit = body_limit(server, route);
+    if arrived.body.as_ref().zip(limit).is_some_and(|(body, limit)| body.size_hint().lower() > limit) {
+        return Err(Failure::BodyTooLarge);
+    }
     if rule.client_protocol.is_some_and(|demand| !head::speaks(demand, &arrived.parts)) {
         return Err(Failure::ClientProtocol);
     }
@@ -203,11 +212,17 @@ fn admitted(rule: &Forward, server: &CompiledHttp, arrived: &mut Arrived) -> Res
     Ok(())
 }
 
+/// Bytes of a body that both the server and the route let through.
+fn body_limit(server: &CompiledHttp, route: &Route) -> Option<u64> {
+    let (own, limit) = (route.body_bytes, server.model.limits.body_bytes);
+    own.into_iter().chain(limit).min()
+}
+
 /// Everything that is changed on the way.
 fn outgoing(
     server: &CompiledHttp,
     route: &Route,
-    target: &Target,
+    (target, timeout): (&Target, Option<Duration>),
     upstream: &Upstream,
     parts: Parts,
     body: Option<Rc<RefCell<Inbound>>>,
@@ -235,10 +250,13 @@ fn outgoing(
     {
         headers.insert(ORIGINAL_HOST, before);
     }
-    if let Some(timeout) = target.timeout
+    if let Some(timeout) = timeout
         && tells
     {
         headers.insert(EXPECTED_TIMEOUT, headers::number(timeout.as_millis() as u64));
+    }
+    if !target.request_headers.is_empty() {
+        headers::apply(&target.request_headers, &mut headers, Side::Request, &Facts::of(exchange));
     }
     if !route.request_headers.is_empty() {
         headers::apply(&route.request_headers, &mut headers, Side::Request, &Facts::of(exchange));
@@ -283,6 +301,16 @@ fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> O
             }
             format!("{replacement}{}", &path[matched..])
         }
+        PathRewrite::Segments(replacement) => {
+            let rest = path[route.matches.path.matched_len(path)..].trim_start_matches('/');
+            let replacement = replacement.trim_end_matches('/');
+            // Without anything after it, the slash stands for the root alone.
+            if rest.is_empty() && !replacement.is_empty() && !path.ends_with('/') {
+                replacement.to_owned()
+            } else {
+                format!("{replacement}/{rest}")
+            }
+        }
         PathRewrite::Regex(pattern, substitution) => pattern.replace_all(path, substitution),
     };
     if !new.starts_with('/') {
@@ -301,6 +329,10 @@ fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option
     match &rule.hash {
         None => (None, None),
         Some(HashKey::SourceIp) => (Some(hashing::key(arrived.exchange.client.to_string().as_bytes())), None),
+        Some(HashKey::Query(name)) => {
+            let value = arrived.parts.uri.query().and_then(|query| request::parameter(query, name));
+            (value.map(|value| hashing::key(value.as_bytes())), None)
+        }
         Some(HashKey::Header(name)) => (headers.get(name).map(|value| hashing::key(value.as_bytes())), None),
         Some(HashKey::Cookie { name, path, ttl }) => match (request::cookie(headers, name), ttl) {
             (Some(value), _) => (Some(hashing::key(value.as_bytes())), None),
@@ -322,11 +354,15 @@ fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option
 }
 
 /// Sends a copy to another cluster and forgets it. Its answer is thrown away; it never delays the original.
-fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing) {
+fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing, marked: bool) {
     let protocol = shadow.model.protocol;
     let mut headers = outgoing.headers.clone();
-    if let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok())
-        && let Ok(marked) = HeaderValue::from_str(&format!("{host}-shadow"))
+    if marked
+        && let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok())
+        && let Ok(marked) = HeaderValue::from_str(&match host.split_once(':') {
+            Some((name, port)) if !port.contains(':') => format!("{name}-shadow:{port}"),
+            _ => format!("{host}-shadow"),
+        })
     {
         headers.insert(header::HOST, marked);
     }

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
+use plenipo_jwt::Claims;
 use plenipo_model::HttpServer;
 
 use super::HttpConnection;
@@ -39,6 +40,8 @@ pub(crate) struct Arrived {
     /// The other side of an upgrade, should it be granted.
     pub(crate) on_upgrade: Option<hyper::upgrade::OnUpgrade>,
     pub(crate) draw: u32,
+    /// What its verified token says.
+    pub(crate) claims: Option<Rc<Claims>>,
 }
 
 impl Arrived {
@@ -86,6 +89,7 @@ pub(super) fn arrive(
                 upgrade,
                 on_upgrade,
                 draw,
+                claims: None,
             }))
         }
         Err(failure) => Err((exchange, failure)),

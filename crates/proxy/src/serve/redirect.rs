@@ -1,6 +1,6 @@
 //! Where a redirect points.
 
-use plenipo_model::{LocationPart, LocationTemplate, PathMatch, Redirect, RedirectPath};
+use plenipo_model::{LocationPart, LocationTemplate, PathMatch, PortFrom, Redirect, RedirectPath};
 
 use super::incoming::Arrived;
 
@@ -18,17 +18,7 @@ pub(super) fn location(rule: &Redirect, matched: &PathMatch, arrived: &Arrived) 
         return filled(template, arrived);
     }
     let scheme = rule.scheme.as_deref().unwrap_or(arrived.exchange.scheme);
-    let mut authority = rule.host.clone().unwrap_or_else(|| arrived.exchange.authority.clone());
-    if let Some(port) = rule.port {
-        let name = match authority.rsplit_once(':') {
-            Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => &authority,
-        };
-        authority = match (scheme, port) {
-            ("http", 80) | ("https", 443) => name.to_owned(),
-            _ => format!("{name}:{port}"),
-        };
-    }
+    let authority = authority(rule, scheme, arrived);
     let path = arrived.path();
     let path = match &rule.path {
         RedirectPath::Keep => path.to_owned(),
@@ -45,6 +35,39 @@ pub(super) fn location(rule: &Redirect, matched: &PathMatch, arrived: &Arrived) 
         location.push_str(query);
     }
     location
+}
+
+fn authority(rule: &Redirect, scheme: &str, arrived: &Arrived) -> String {
+    let asked = &arrived.exchange.authority;
+    let authority = rule.host.as_ref().unwrap_or(asked);
+    let (name, written) = match authority.rsplit_once(':') {
+        Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (name, digits.parse().ok())
+        }
+        _ => (authority.as_str(), None),
+    };
+    let port = match (rule.port, rule.port_from) {
+        (Some(port), _) => Some(port),
+        (None, PortFrom::Scheme) => None,
+        (None, PortFrom::Request) => arrived.host.port.or(Some(arrived.exchange.connection.declared_port)),
+        (None, PortFrom::Host) => {
+            let from = arrived.exchange.scheme;
+            let stale = rule.host.is_none() && scheme != from && written == default_port(from);
+            return if stale { name.to_owned() } else { authority.clone() };
+        }
+    };
+    match port.filter(|port| Some(*port) != default_port(scheme)) {
+        Some(port) => format!("{name}:{port}"),
+        None => name.to_owned(),
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
 }
 
 fn filled(template: &LocationTemplate, arrived: &Arrived) -> String {

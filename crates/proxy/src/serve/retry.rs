@@ -1,13 +1,14 @@
 //! Attempts: which endpoint, over which connection, and whether another one follows.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
-use plenipo_model::{BalancerRules, Forward, RetryOn, RetryPolicy};
+use plenipo_model::{Backoff, BalancerRules, Forward, RetryOn, RetryPolicy};
 use tokio::time::Instant;
 
 use super::HttpConnection;
@@ -21,28 +22,44 @@ use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::{Lease, SendError};
+use crate::upstream::outlier::{self, Heard};
 use crate::upstream::pool::{Admission, LeaseError, LocalCluster};
 
 /// Idle connections that may turn out to be dead before a fresh one is made. They cost nothing but a look.
 const MAX_STALE: u32 = 4;
 /// An answer that nobody wants any more is read for so long, to keep its connection; then the connection is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// First pause before another attempt, doubled each time, cut at ten times as much (Envoy's defaults), shortened by chance.
-const PAUSE: Duration = Duration::from_millis(25);
+/// An answer of a rate limit.
+const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
+/// After so many attempts the priorities tried are left for others, where the policy wants that (as Istio sets it).
+const ATTEMPTS_OF_A_PRIORITY: usize = 2;
 
 /// How a request is tried.
 pub(super) struct Tries<'a> {
-    pub(super) http: &'a Rc<HttpConnection>,
-    pub(super) cluster: &'a Rc<LocalCluster>,
-    pub(super) rule: &'a Forward,
+    http: &'a Rc<HttpConnection>,
+    cluster: &'a Rc<LocalCluster>,
+    rule: &'a Forward,
     /// The balancer's key.
-    pub(super) key: Option<u64>,
+    key: Option<u64>,
     /// Where the client was sent before.
-    pub(super) endpoint: Option<SocketAddr>,
+    endpoint: Option<SocketAddr>,
     /// Set where a load balancer's rules hold.
-    pub(super) balancer: Option<&'a BalancerRules>,
+    balancer: Option<&'a BalancerRules>,
     /// For the whole exchange.
-    pub(super) patience: &'a Patience,
+    patience: &'a Patience,
+    /// Who is asked and has not answered yet.
+    asked: Cell<Option<SocketAddr>>,
+}
+
+/// What earlier attempts leave for later ones.
+#[derive(Default)]
+struct Before {
+    /// Endpoints to avoid.
+    tried: Vec<SocketAddr>,
+    /// Every attempt's priority, where that counts.
+    priorities: Vec<u32>,
+    /// Priorities to leave.
+    left: Vec<u32>,
 }
 
 /// What came of one attempt.
@@ -61,7 +78,20 @@ enum Outcome {
     },
 }
 
-impl Tries<'_> {
+impl<'a> Tries<'a> {
+    /// At the endpoint that the client was sent to before (the second of `stays`), or the one of its key, or any.
+    pub(super) fn new(
+        http: &'a Rc<HttpConnection>,
+        cluster: &'a Rc<LocalCluster>,
+        rule: &'a Forward,
+        stays: (Option<u64>, Option<SocketAddr>),
+        balancer: Option<&'a BalancerRules>,
+        patience: &'a Patience,
+    ) -> Self {
+        let (key, endpoint) = stays;
+        Self { http, cluster, rule, key, endpoint, balancer, patience, asked: Cell::new(None) }
+    }
+
     /// Tries until there is an answer to pass on, or no attempt is left.
     pub(super) async fn run(
         &self,
@@ -73,6 +103,9 @@ impl Tries<'_> {
             result = self.attempts(outgoing, exchange) => result,
             failure = self.patience.run_out() => {
                 self.cluster.meter.timeouts.add(1);
+                if let Some(address) = self.asked.take() {
+                    self.heard(address, Heard::Silence);
+                }
                 Err(failure)
             }
         }
@@ -86,13 +119,14 @@ impl Tries<'_> {
         let policy = self.rule.retry.as_ref();
         let mut left = policy.map_or(0, |policy| policy.retries);
         let mut stale = 0;
-        let mut tried = Vec::new();
+        let mut before = Before::default();
+        let mut backoff = policy.and_then(|policy| policy.backoff).unwrap_or_default();
         // Slots taken by retries are held until the end: they bound how many run at a time.
         let mut slots: Vec<Admission> = Vec::new();
         loop {
             let last = left == 0;
             let fresh = stale >= MAX_STALE;
-            let outcome = self.attempt(outgoing, exchange, &mut tried, fresh, last).await;
+            let outcome = self.attempt(outgoing, exchange, &mut before, fresh, last).await;
             if let Outcome::Stale { sent } = outcome {
                 stale = if sent { MAX_STALE } else { stale + 1 };
                 continue;
@@ -105,10 +139,14 @@ impl Tries<'_> {
                 left -= 1;
                 self.cluster.meter.retries.add(1);
                 if let Outcome::Answered(response, lease) = outcome {
+                    before.tried.push(lease.address);
                     let drained = tokio::time::timeout(DRAIN_TIME, drain(response, lease));
                     self.http.worker.tasks.spawn_local(drained);
                 }
-                self.pause(slots.len() as u32).await;
+                if policy.is_some_and(|policy| !policy.avoid_previous) {
+                    before.tried.clear();
+                }
+                self.pause(&mut backoff).await;
                 continue;
             }
             return match outcome {
@@ -119,22 +157,23 @@ impl Tries<'_> {
         }
     }
 
-    async fn pause(&self, attempt: u32) {
-        let longest = PAUSE * 2u32.pow(attempt.min(4) - 1);
-        let micros = self.http.worker.random.next() % longest.min(PAUSE * 10).as_micros().max(1) as u64;
-        tokio::time::sleep(Duration::from_micros(micros)).await;
+    /// Waits by chance up to `backoff.base`, and makes it longer for the next time.
+    async fn pause(&self, backoff: &mut Backoff) {
+        let micros = u64::try_from(backoff.base.as_micros()).unwrap_or(u64::MAX).max(1);
+        backoff.lengthen();
+        tokio::time::sleep(Duration::from_micros(self.http.worker.random.next() % micros)).await;
     }
 
     async fn attempt(
         &self,
         outgoing: &mut Outgoing,
         exchange: &mut Exchange,
-        tried: &mut Vec<SocketAddr>,
+        before: &mut Before,
         fresh: bool,
         last: bool,
     ) -> Outcome {
         let upstream = Arc::clone(&self.cluster.upstream.borrow());
-        let Some(address) = self.choose(&upstream, tried).await else {
+        let Some(address) = self.choose(&upstream, before).await else {
             return Outcome::Failed(Failure::NoEndpoint);
         };
         exchange.upstream = Some(address);
@@ -143,10 +182,11 @@ impl Tries<'_> {
             Ok(lease) => lease,
             Err(LeaseError::Overflow) => return Outcome::Failed(Failure::Overflow),
             Err(error) => {
-                tried.push(address);
+                before.tried.push(address);
                 exchange.upstream_failure = Some(error.to_string());
                 self.cluster.meter.answered(0, Duration::ZERO);
                 let late = matches!(error, LeaseError::Connect(ConnectError::TimedOut(_)));
+                self.heard(address, if late { Heard::Silence } else { Heard::Failure });
                 return Outcome::Failed(if late { Failure::ConnectTimedOut } else { Failure::Connect });
             }
         };
@@ -160,26 +200,33 @@ impl Tries<'_> {
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
         let patience = Patience::new(sent, per_try, None, outgoing.body.as_ref());
+        self.asked.set(Some(address));
         let response = tokio::select! {
             biased;
             response = lease.send(request) => response,
             () = upstream.drained(address) => return Outcome::Failed(Failure::Drained),
             _ = patience.run_out() => {
-                tried.push(address);
+                before.tried.push(address);
+                self.asked.set(None);
+                self.heard(address, Heard::Silence);
                 self.cluster.meter.timeouts.add(1);
                 self.cluster.meter.answered(0, sent.elapsed());
                 return Outcome::Failed(Failure::AttemptTimedOut);
             }
         };
+        self.asked.set(None);
         let elapsed = sent.elapsed();
         exchange.upstream_time = Some(elapsed);
         match response {
             Ok(response) if self.refuses(response.headers()) => Outcome::Failed(Failure::BadResponse),
             Ok(response) => {
                 self.cluster.meter.answered(response.status().as_u16(), elapsed);
+                if upstream.live.outliers.is_some() {
+                    upstream.live.heard(address, heard_in(&response));
+                }
                 Outcome::Answered(response, lease)
             }
-            Err(error) => self.failed(outgoing, exchange, tried, &lease, error, elapsed),
+            Err(error) => self.failed(outgoing, exchange, &mut before.tried, &lease, error, elapsed),
         }
     }
 
@@ -188,7 +235,11 @@ impl Tries<'_> {
         ambiguous(head) || (self.balancer.is_some() && balancer::head::exceeds_response(head))
     }
 
-    async fn choose(&self, upstream: &Upstream, tried: &[SocketAddr]) -> Option<SocketAddr> {
+    fn heard(&self, address: SocketAddr, heard: Heard) {
+        self.cluster.upstream.borrow().live.heard(address, heard);
+    }
+
+    async fn choose(&self, upstream: &Upstream, before: &mut Before) -> Option<SocketAddr> {
         let endpoints = match upstream.endpoints() {
             Some(endpoints) => endpoints,
             // Never resolved yet: worth as much waiting as a connection is.
@@ -197,13 +248,21 @@ impl Tries<'_> {
                 tokio::time::timeout(limit, upstream.live.resolved()).await.ok()?
             }
         };
-        if let Some(kept) = balance::kept(&endpoints, self.endpoint, tried) {
+        if let Some(kept) = balance::kept(&endpoints, self.endpoint, &before.tried) {
             return Some(kept.address);
         }
         let load = |address| self.cluster.load(address);
         let balance = upstream.model.balance;
-        balance::choose(&endpoints, balance, &self.cluster.turn, self.key, load, tried)
-            .map(|chosen| chosen.address)
+        let Before { tried, priorities, left } = before;
+        let turn = &self.cluster.turn;
+        let chosen = balance::choose_beyond(&endpoints, left, balance, turn, self.key, load, tried)?;
+        if self.rule.retry.as_ref().is_some_and(|policy| policy.other_priorities) {
+            priorities.push(chosen.priority);
+            if priorities.len().is_multiple_of(ATTEMPTS_OF_A_PRIORITY) {
+                left.clone_from(priorities);
+            }
+        }
+        Some(chosen.address)
     }
 
     /// What an error of the connection means.
@@ -245,6 +304,7 @@ impl Tries<'_> {
         tried.push(lease.address);
         exchange.upstream_failure = Some(error.to_string());
         self.cluster.meter.answered(0, elapsed);
+        self.heard(lease.address, Heard::Failure);
         if reset(&error) == Some(h2::Reason::REFUSED_STREAM) {
             Outcome::RefusedStream
         } else if malformed(&error) {
@@ -284,23 +344,45 @@ fn reset(error: &hyper::Error) -> Option<h2::Reason> {
     None
 }
 
+/// What a response tells outlier detection: its status, or that of the call when its head is all there is of it.
+fn heard_in(response: &Response<Incoming>) -> Heard {
+    let grpc = grpc_status(response.headers()).filter(|_| response.status().is_success());
+    Heard::Status(grpc.map_or(response.status().as_u16(), outlier::status_of_grpc))
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
 fn wants_another(policy: &RetryPolicy, outcome: &Outcome) -> bool {
     use Failure::{AttemptTimedOut, BadResponse, Connect, ConnectTimedOut, Reset};
     let status = match outcome {
         Outcome::Answered(response, _) => response.status().as_u16(),
         _ => 0,
     };
+    let headers = match outcome {
+        Outcome::Answered(response, _) => Some(response.headers()),
+        _ => None,
+    };
+    let grpc = headers.and_then(grpc_status);
     let no_answer = matches!(
         outcome,
         Outcome::RefusedStream
             | Outcome::Failed(AttemptTimedOut | BadResponse | Connect | ConnectTimedOut | Reset)
     );
-    match policy.on {
+    policy.on.iter().any(|on| match on {
         RetryOn::FiveXx => no_answer || status >= 500,
         RetryOn::GatewayError => no_answer || matches!(status, 502..=504),
         RetryOn::ConnectFailure => matches!(outcome, Outcome::Failed(Connect | ConnectTimedOut)),
         RetryOn::Retriable4xx => status == 409,
         RetryOn::RefusedStream => matches!(outcome, Outcome::RefusedStream),
         RetryOn::RetriableStatusCodes => policy.statuses.contains(&status),
-    }
+        RetryOn::Reset => no_answer,
+        RetryOn::EnvoyRateLimited => headers.is_some_and(|headers| headers.contains_key(RATE_LIMITED)),
+        RetryOn::Cancelled => grpc == Some(1),
+        RetryOn::DeadlineExceeded => grpc == Some(4),
+        RetryOn::ResourceExhausted => grpc == Some(8),
+        RetryOn::Internal => grpc == Some(13),
+        RetryOn::Unavailable => grpc == Some(14),
+    })
 }

@@ -1,19 +1,21 @@
 //! Clusters, compiled: TLS towards them and the endpoints as they are now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use plenipo_model::{Cluster, Dns, Endpoint, Endpoints, FailOpen};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::tls;
 use crate::upstream::breakers::SharedPlaces;
 use crate::upstream::hashing::HashTables;
+use crate::upstream::outlier::{Heard, Outliers, Record};
 
 /// A cluster, compiled.
 pub struct Upstream {
@@ -33,8 +35,41 @@ pub struct Live {
     resolved: Notify,
     /// The places under its limits, for all data threads.
     pub(crate) places: SharedPlaces,
-    fail_open: FailOpen,
-    slow_start: Option<Duration>,
+    /// What finds the endpoints that answer badly, where that is wanted.
+    pub(crate) outliers: Option<Outliers>,
+    selection: Selection,
+}
+
+/// Of a cluster's settings, those that the choice of an endpoint needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// When unhealthy ones are used, too.
+    pub(crate) panic: Panic,
+    /// Time in which one that is new comes to its full share.
+    pub(crate) slow_start: Option<Duration>,
+    /// Points of the ring, slots of the Maglev table; none = the usual number.
+    pub(crate) hash_size: Option<u32>,
+}
+
+/// When health is no longer believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Panic {
+    /// When fewer than this many percent are healthy.
+    Below(u32),
+    /// When none is.
+    WhenNone,
+}
+
+impl Selection {
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        let panic = match (&cluster.outlier, cluster.fail_open) {
+            (Some(outlier), _) => Panic::Below(outlier.min_health_percent),
+            (None, FailOpen::BelowHalf) => Panic::Below(50),
+            (None, FailOpen::WhenNone) => Panic::WhenNone,
+            (None, FailOpen::Never) => Panic::Below(0),
+        };
+        Self { panic, slow_start: cluster.slow_start, hash_size: cluster.hash_size }
+    }
 }
 
 /// The endpoints of a cluster at one moment.
@@ -43,10 +78,9 @@ pub struct EndpointSet {
     pub endpoints: Vec<Arc<EndpointState>>,
     /// Ring and Maglev tables, made when first asked for.
     pub(crate) tables: HashTables,
-    /// When unhealthy ones are used, too.
-    pub(crate) fail_open: FailOpen,
-    /// Time in which one that is new comes to its full share.
-    pub(crate) slow_start: Option<Duration>,
+    pub(crate) selection: Selection,
+    /// The endpoints of each priority, the first one first; empty when all have the same.
+    pub(crate) tiers: Vec<Self>,
 }
 
 /// One endpoint and what is known of its health. It is the same one in every set that has its address.
@@ -56,30 +90,41 @@ pub struct EndpointState {
     pub address: SocketAddr,
     /// Its share.
     pub weight: u32,
+    /// 0 comes first.
+    pub priority: u32,
     fate: Arc<Fate>,
 }
 
 /// What becomes of an endpoint, whatever its weight.
 #[derive(Debug)]
 struct Fate {
-    healthy: AtomicBool,
+    /// Why it is not to be used: [`FAILS_CHECKS`] and [`EJECTED`], 0 = healthy.
+    ills: AtomicU8,
     gone: AtomicBool,
     changed: Notify,
     /// When it joined others or became healthy, in milliseconds after [`BEGINNING`]; 0 = it was there at first.
     joined: AtomicU64,
+    /// What outlier detection knows, where there is any.
+    record: Option<Record>,
 }
 
-/// What [`Fate::joined`] counts from.
-static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Its health checks fail.
+const FAILS_CHECKS: u8 = 1;
+/// Outlier detection put it out.
+const EJECTED: u8 = 2;
+
+/// What [`Fate::joined`] counts from: by the real clock, as it is one for all, and a clock that a test has paused is not.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
 
 /// [`EndpointState::warmth`] of an endpoint that has its full share.
 pub(crate) const WARM: u64 = 1000;
 
 impl Fate {
     /// Healthy until something else is found.
-    fn begin(joined: u64) -> Arc<Self> {
+    fn begin(joined: u64, watched: bool) -> Arc<Self> {
         Arc::new(Self {
-            healthy: AtomicBool::new(true),
+            record: watched.then(Record::default),
+            ills: AtomicU8::new(0),
             gone: AtomicBool::new(false),
             changed: Notify::new(),
             joined: AtomicU64::new(joined),
@@ -116,8 +161,8 @@ impl Upstream {
             endpoints: ArcSwapOption::empty(),
             resolved: Notify::new(),
             places: SharedPlaces::default(),
-            fail_open: model.fail_open,
-            slow_start: model.slow_start,
+            outliers: model.outlier.as_ref().map(Outliers::new),
+            selection: Selection::of(model),
         });
         live.set_static(model);
         Arc::new(Self { model: Arc::clone(model), tls, live })
@@ -173,11 +218,17 @@ impl Live {
         let mut states: Vec<_> = endpoints
             .iter()
             .map(|endpoint| match known.get(&endpoint.address) {
-                Some(state) if state.weight == endpoint.weight => Arc::clone(state),
+                Some(state) if (state.weight, state.priority) == (endpoint.weight, endpoint.priority) => {
+                    Arc::clone(state)
+                }
                 state => Arc::new(EndpointState {
                     address: endpoint.address,
                     weight: endpoint.weight.max(1),
-                    fate: state.map_or_else(|| Fate::begin(joined), |state| Arc::clone(&state.fate)),
+                    priority: endpoint.priority,
+                    fate: state.map_or_else(
+                        || Fate::begin(joined, self.outliers.is_some()),
+                        |state| Arc::clone(&state.fate),
+                    ),
                 }),
             })
             .collect();
@@ -189,10 +240,19 @@ impl Live {
                 state.fate.changed.notify_waiters();
             }
         }
-        let (fail_open, slow_start) = (self.fail_open, self.slow_start);
-        let set = EndpointSet { endpoints: states, tables: HashTables::default(), fail_open, slow_start };
+        let set = EndpointSet::new(states, self.selection);
         self.endpoints.store(Some(Arc::new(set)));
         self.resolved.notify_waiters();
+    }
+
+    /// Tells outlier detection, if there is any, what was heard of an endpoint.
+    pub(crate) fn heard(&self, address: SocketAddr, heard: Heard) {
+        let Some(outliers) = &self.outliers else { return };
+        let set = self.endpoints.load();
+        let Some(set) = set.as_deref() else { return };
+        if let Ok(at) = set.endpoints.binary_search_by_key(&address, |state| state.address) {
+            outliers.note(set, &set.endpoints[at], heard);
+        }
     }
 
     /// The endpoints, as soon as there is an answer (which may be that there are none).
@@ -207,28 +267,68 @@ impl Live {
     }
 }
 
+impl EndpointSet {
+    /// Endpoints in the order of their addresses.
+    pub(crate) fn new(endpoints: Vec<Arc<EndpointState>>, selection: Selection) -> Self {
+        let mut by_priority: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+        if endpoints.iter().any(|endpoint| endpoint.priority != endpoints[0].priority) {
+            for endpoint in &endpoints {
+                by_priority.entry(endpoint.priority).or_default().push(Arc::clone(endpoint));
+            }
+        }
+        let tiers = by_priority.into_values().map(|tier| Self::new(tier, selection)).collect();
+        Self { endpoints, tables: HashTables::default(), selection, tiers }
+    }
+}
+
 impl EndpointState {
-    /// Do its health checks pass?
+    /// Do its health checks pass, and has outlier detection nothing against it?
     pub fn healthy(&self) -> bool {
-        self.fate.healthy.load(Ordering::Relaxed)
+        self.fate.ills.load(Ordering::Relaxed) == 0
     }
 
     /// What its health checks found.
     pub(crate) fn set_healthy(&self, healthy: bool) {
-        if self.fate.healthy.swap(healthy, Ordering::Relaxed) != healthy {
-            if healthy {
+        self.set_ill(FAILS_CHECKS, !healthy);
+    }
+
+    /// Has outlier detection put it out?
+    pub fn is_ejected(&self) -> bool {
+        self.fate.ills.load(Ordering::Relaxed) & EJECTED != 0
+    }
+
+    /// What outlier detection decided.
+    pub(crate) fn set_ejected(&self, ejected: bool) {
+        self.set_ill(EJECTED, ejected);
+    }
+
+    fn set_ill(&self, ill: u8, is: bool) {
+        let ills = &self.fate.ills;
+        let before =
+            if is { ills.fetch_or(ill, Ordering::Relaxed) } else { ills.fetch_and(!ill, Ordering::Relaxed) };
+        let now = if is { before | ill } else { before & !ill };
+        if (before == 0) != (now == 0) {
+            if now == 0 {
                 self.fate.joined.store(since_beginning(), Ordering::Relaxed);
             }
             self.fate.changed.notify_waiters();
         }
     }
 
+    /// What outlier detection knows of it.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.fate.record.as_ref()
+    }
+
     /// How much of its share it gets, of [`WARM`]: linearly more until `slow_start` is over.
     pub(crate) fn warmth(&self, slow_start: Duration) -> u64 {
         let joined = self.fate.joined.load(Ordering::Relaxed);
+        if joined == 0 {
+            return WARM;
+        }
         let whole = u64::try_from(slow_start.as_millis()).unwrap_or(u64::MAX).max(1);
         let there = since_beginning().saturating_sub(joined);
-        if joined == 0 || there >= whole { WARM } else { (there.saturating_mul(WARM) / whole).max(1) }
+        if there >= whole { WARM } else { (there.saturating_mul(WARM) / whole).max(1) }
     }
 
     /// Ends when the endpoint, healthy now or later, becomes unhealthy.
@@ -259,10 +359,18 @@ impl EndpointState {
 
     #[cfg(test)]
     pub(crate) fn new(address: SocketAddr, weight: u32) -> Arc<Self> {
-        Arc::new(Self { address, weight, fate: Fate::begin(0) })
+        Self::of_priority(address, weight, 0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_priority(address: SocketAddr, weight: u32, priority: u32) -> Arc<Self> {
+        Arc::new(Self { address, weight, priority, fate: Fate::begin(0, false) })
     }
 }
 
 fn since_beginning() -> u64 {
     u64::try_from(BEGINNING.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests;

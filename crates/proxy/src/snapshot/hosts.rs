@@ -14,8 +14,9 @@ use crate::client_identity::CompiledIdentity;
 #[derive(Debug)]
 pub struct HostTable<T> {
     exact: HashMap<String, T>,
+    /// In the order of their precedence; both kinds of suffix.
+    suffixes: Vec<(HostPattern, T)>,
     /// Longest first.
-    suffixes: Vec<(String, T)>,
     prefixes: Vec<(String, T)>,
     any: Option<T>,
     /// Some pattern names a port.
@@ -37,14 +38,22 @@ impl<T> HostTable<T> {
                 list.insert(at, (text.to_owned(), value));
             }
         }
-        if let HostPattern::Exact(text) | HostPattern::Suffix(text) | HostPattern::Prefix(text) = pattern {
-            self.ported |= text.contains(':');
-        }
+        self.ported |= match pattern {
+            HostPattern::Exact(text)
+            | HostPattern::Suffix(text)
+            | HostPattern::OneLabel(text)
+            | HostPattern::Prefix(text) => text.contains(':'),
+            HostPattern::Any => false,
+        };
         match pattern {
             HostPattern::Exact(name) => {
                 self.exact.entry(name.clone()).or_insert(value);
             }
-            HostPattern::Suffix(suffix) => by_length(&mut self.suffixes, suffix, value),
+            HostPattern::Suffix(_) | HostPattern::OneLabel(_) => {
+                if let Err(at) = self.suffixes.binary_search_by(|(other, _)| other.cmp(pattern)) {
+                    self.suffixes.insert(at, (pattern.clone(), value));
+                }
+            }
             HostPattern::Prefix(prefix) => by_length(&mut self.prefixes, prefix, value),
             HostPattern::Any => {
                 self.any.get_or_insert(value);
@@ -59,12 +68,13 @@ impl<T> HostTable<T> {
 
     /// The value of the first pattern, in their precedence, that accepts one of these ways to write a name.
     fn best(&self, names: &[&str]) -> Option<&T> {
-        let ends = |text: &str| names.iter().any(|name| name.len() > text.len() && name.ends_with(text));
         let begins = |text: &str| names.iter().any(|name| name.len() > text.len() && name.starts_with(text));
         let exact = names.iter().find_map(|name| self.exact.get(*name));
         let wildcard = || {
-            let suffix = self.suffixes.iter().find(|(text, _)| ends(text));
-            suffix.or_else(|| self.prefixes.iter().find(|(text, _)| begins(text))).map(|(_, value)| value)
+            let suffix =
+                self.suffixes.iter().find(|(suffix, _)| names.iter().any(|name| suffix.matches(name)));
+            let prefix = || self.prefixes.iter().find(|(text, _)| begins(text)).map(|(_, value)| value);
+            suffix.map(|(_, value)| value).or_else(prefix)
         };
         exact.or_else(wildcard).or(self.any.as_ref())
     }
@@ -74,7 +84,9 @@ impl<T> HostTable<T> {
         let among = |list: &'_ [(String, T)], text: &str| list.iter().position(|(other, _)| other == text);
         match pattern {
             HostPattern::Exact(name) => self.exact.get(name),
-            HostPattern::Suffix(text) => among(&self.suffixes, text).map(|at| &self.suffixes[at].1),
+            HostPattern::Suffix(_) | HostPattern::OneLabel(_) => {
+                self.suffixes.iter().find(|(other, _)| other == pattern).map(|(_, value)| value)
+            }
             HostPattern::Prefix(text) => among(&self.prefixes, text).map(|at| &self.prefixes[at].1),
             HostPattern::Any => self.any.as_ref(),
         }
@@ -120,8 +132,8 @@ pub struct CompiledRoute {
     pub model: Arc<Route>,
     /// The cluster of each target of a forwarding route.
     pub(crate) upstreams: Arc<[Arc<Upstream>]>,
-    /// The cluster that gets copies.
-    pub(crate) mirror: Option<Arc<Upstream>>,
+    /// The cluster of each of its mirrors.
+    pub(crate) mirrors: Arc<[Arc<Upstream>]>,
     /// All of them are clusters of the edge.
     is_whole: bool,
 }
@@ -166,19 +178,19 @@ impl CompiledRoute {
             is_whole &= upstreams.find(name).is_some();
             upstreams.named(name, source)
         };
-        let (targets, mirror) = match &model.action {
+        let (targets, mirrors) = match &model.action {
             Action::Forward(forward) => (
                 forward.targets.iter().map(|target| named(&target.cluster, &target.source)).collect(),
-                forward.mirror.as_ref().map(|mirror| named(&mirror.cluster, &mirror.source)),
+                forward.mirrors.iter().map(|mirror| named(&mirror.cluster, &mirror.source)).collect(),
             ),
-            _ => (Arc::from([]), None),
+            _ => (Arc::from([]), Arc::from([])),
         };
-        Self { model: Arc::clone(model), upstreams: targets, mirror, is_whole }
+        Self { model: Arc::clone(model), upstreams: targets, mirrors, is_whole }
     }
 
     /// Are its clusters still what their names stand for?
     pub(super) fn is_current(&self, retired: &Retired) -> bool {
-        self.is_whole && !self.upstreams.iter().chain(&self.mirror).any(|one| retired.contains(one))
+        self.is_whole && !self.upstreams.iter().chain(&*self.mirrors).any(|one| retired.contains(one))
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method};
-use plenipo_model::{Action, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch};
+use plenipo_model::{Action, ClaimMatch, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch};
 
 mod index;
 
@@ -30,10 +30,16 @@ pub struct Asked<'a> {
     pub query: Option<&'a str>,
     /// Method.
     pub method: &'a Method,
+    /// Host as it was written, with its port.
+    pub authority: &'a str,
+    /// Scheme, as it is believed; none when the believed peer says nothing.
+    pub scheme: Option<&'static str>,
     /// Headers.
     pub headers: &'a HeaderMap,
     /// Who asks; unknown to routes for certain peers.
     pub peer: Option<IpAddr>,
+    /// What its verified token says; none = it is nobody's.
+    pub claims: Option<&'a plenipo_jwt::Claims>,
     /// One number for all decisions by chance about this request.
     pub draw: u32,
 }
@@ -68,6 +74,10 @@ pub enum Mismatch<'a> {
     Host,
     /// Its method.
     Method,
+    /// Its host as it was written.
+    Authority,
+    /// Its scheme.
+    Scheme,
     /// This header.
     Header(&'a HeaderMatch),
     /// This query parameter.
@@ -76,6 +86,8 @@ pub enum Mismatch<'a> {
     Parameter(&'a Pattern),
     /// Its peer.
     Peer,
+    /// This claim of its token.
+    Claim(&'a ClaimMatch),
     /// The draw: its share of the traffic is for other requests.
     Draw,
 }
@@ -141,7 +153,8 @@ impl CompiledRoute {
 }
 
 fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a>> {
-    let RouteMatch { path, host, method, headers, query, parameters, peers, fraction } = &route.matches;
+    let RouteMatch { path, host, method, headers, query, parameters, peers, fraction, .. } = &route.matches;
+    let RouteMatch { authority, scheme, claims, .. } = &route.matches;
     if !path.matches(asked.path) {
         return Err(Mismatch::Path);
     }
@@ -154,6 +167,16 @@ fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a
         && !method.matches(asked.method.as_str())
     {
         return Err(Mismatch::Method);
+    }
+    if let Some(authority) = authority
+        && !authority.matches(asked.authority)
+    {
+        return Err(Mismatch::Authority);
+    }
+    if let Some(scheme) = scheme
+        && !asked.scheme.is_some_and(|asked| scheme.matches(asked))
+    {
+        return Err(Mismatch::Scheme);
     }
     if let Some(header) = headers.iter().find(|header| header_matches(header, asked.headers) == header.invert)
     {
@@ -170,8 +193,11 @@ fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a
     {
         return Err(Mismatch::Peer);
     }
+    if let Some(claim) = claims.iter().find(|claim| claim_matches(claim, asked.claims) == claim.invert) {
+        return Err(Mismatch::Claim(claim));
+    }
     if let Some(fraction) = fraction
-        && asked.draw % 1_000_000 >= fraction.0
+        && !fraction.draws(asked.draw)
     {
         return Err(Mismatch::Draw);
     }
@@ -201,7 +227,7 @@ fn host_matches(host: &ValueMatch, asked: &Asked<'_>) -> bool {
 
 fn header_matches(header: &HeaderMatch, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(&header.name).iter();
-    let Some(first) = values.next() else { return false };
+    let Some(first) = values.next() else { return header.missing_is_empty && header.value.matches("") };
     if header.value == ValueMatch::Present {
         return true;
     }
@@ -216,6 +242,10 @@ fn header_matches(header: &HeaderMatch, headers: &HeaderMap) -> bool {
         joined.push_str(&String::from_utf8_lossy(value.as_bytes()));
     }
     header.value.matches(&joined)
+}
+
+fn claim_matches(claim: &ClaimMatch, claims: Option<&plenipo_jwt::Claims>) -> bool {
+    claims.is_some_and(|claims| claims.any(&claim.path, |text| claim.value.matches(text)))
 }
 
 fn query_matches(parameter: &QueryMatch, query: Option<&str>) -> bool {

@@ -101,7 +101,10 @@ fn check(snapshot: &Snapshot) {
                 query: None,
                 method: &method,
                 headers: &headers,
+                authority: "a.test",
+                scheme: Some("http"),
                 peer: None,
+                claims: None,
                 draw: 0,
             };
             let naive = table.routes().iter().position(|route| route.accepts(&asked).is_ok());

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use plenipo_model::{Balance, FailOpen};
+use plenipo_model::Balance;
 
-use crate::snapshot::clusters::{EndpointSet, EndpointState, WARM};
+use super::priority;
+use crate::snapshot::clusters::{EndpointSet, EndpointState, Panic, WARM};
 
 /// Chooses an endpoint, avoiding those already tried where there is another.
 ///
@@ -19,11 +20,43 @@ pub(crate) fn choose<'a>(
     load: impl Fn(SocketAddr) -> u32,
     tried: &[SocketAddr],
 ) -> Option<&'a Arc<EndpointState>> {
+    choose_beyond(set, &[], balance, turn, key, load, tried)
+}
+
+/// As [`choose`], leaving priorities behind where others have healthy endpoints.
+pub(crate) fn choose_beyond<'a>(
+    set: &'a EndpointSet,
+    left: &[u32],
+    balance: Balance,
+    turn: &Cell<u32>,
+    key: Option<u64>,
+    load: impl Fn(SocketAddr) -> u32,
+    tried: &[SocketAddr],
+) -> Option<&'a Arc<EndpointState>> {
+    let (tier, open) = match set.endpoints.as_slice() {
+        [only] => return (set.selection.panic != Panic::Below(0) || only.healthy()).then_some(only),
+        _ if set.tiers.is_empty() => (set, priority::panics(set)),
+        _ => {
+            let hashed = key.filter(|_| matches!(balance, Balance::RingHash | Balance::Maglev));
+            // Not the draw that chooses among the endpoints of the priority.
+            let draw = hashed.unwrap_or_else(|| u64::from(mix(!turn.get())));
+            priority::choose(set, draw, left)?
+        }
+    };
+    within(tier, open, balance, turn, key, load, tried)
+}
+
+/// Chooses among endpoints of one priority; those that are not healthy only when it is `open`.
+fn within<'a>(
+    set: &'a EndpointSet,
+    open: bool,
+    balance: Balance,
+    turn: &Cell<u32>,
+    key: Option<u64>,
+    load: impl Fn(SocketAddr) -> u32,
+    tried: &[SocketAddr],
+) -> Option<&'a Arc<EndpointState>> {
     let endpoints = &set.endpoints;
-    if let [only] = endpoints.as_slice() {
-        return (set.fail_open != FailOpen::Never || only.healthy()).then_some(only);
-    }
-    let open = fails_open(set);
     let usable =
         |endpoint: &EndpointState| (open || endpoint.healthy()) && !tried.contains(&endpoint.address);
     let draw = || {
@@ -47,12 +80,13 @@ pub(crate) fn choose<'a>(
         }
         // A request without a key (no such header) goes to any endpoint.
         (Balance::RingHash | Balance::Maglev, None) => weighted(set, scatter(draw()), &usable),
+        (Balance::Random, _) => weighted(set, mix(draw()), &usable),
         (Balance::RoundRobin, _) => in_turn(set, draw(), &usable),
     };
     match chosen {
         Some(position) => endpoints.get(position),
         // All usable ones were tried already: try one again rather than none.
-        None if !tried.is_empty() => choose(set, balance, turn, key, load, &[]),
+        None if !tried.is_empty() => within(set, open, balance, turn, key, load, &[]),
         None => None,
     }
 }
@@ -65,17 +99,8 @@ pub(crate) fn kept<'a>(
 ) -> Option<&'a Arc<EndpointState>> {
     let address = address?;
     let found = set.endpoints.iter().find(|endpoint| endpoint.address == address)?;
-    ((found.healthy() || fails_open(set)) && !tried.contains(&address)).then_some(found)
-}
-
-/// Is health no longer believed?
-fn fails_open(set: &EndpointSet) -> bool {
-    let healthy = || set.endpoints.iter().filter(|endpoint| endpoint.healthy()).count();
-    match set.fail_open {
-        FailOpen::BelowHalf => healthy() * 2 < set.endpoints.len(),
-        FailOpen::WhenNone => healthy() == 0,
-        FailOpen::Never => false,
-    }
+    ((found.healthy() || (set.tiers.is_empty() && priority::panics(set))) && !tried.contains(&address))
+        .then_some(found)
 }
 
 /// Spreads consecutive numbers evenly over the whole range (Fibonacci hashing).
@@ -83,9 +108,18 @@ fn scatter(turn: u32) -> u32 {
     turn.wrapping_mul(0x9E37_79B9)
 }
 
+/// Makes consecutive numbers independent of each other (the last step of MurmurHash3), as an even spread is not: what
+/// comes next must not be foreseen from what came before.
+fn mix(turn: u32) -> u32 {
+    let mixed = (turn ^ (turn >> 16)).wrapping_mul(0x85EB_CA6B);
+    let mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xC2B2_AE35);
+    mixed ^ (mixed >> 16)
+}
+
 fn in_turn(set: &EndpointSet, turn: u32, usable: &impl Fn(&EndpointState) -> bool) -> Option<usize> {
     let endpoints = &set.endpoints;
-    let warming = |endpoint: &EndpointState| set.slow_start.is_some_and(|time| endpoint.warmth(time) < WARM);
+    let warming =
+        |endpoint: &EndpointState| set.selection.slow_start.is_some_and(|time| endpoint.warmth(time) < WARM);
     if endpoints.iter().any(|endpoint| endpoint.weight != endpoints[0].weight || warming(endpoint)) {
         return weighted(set, scatter(turn), usable);
     }
@@ -96,7 +130,7 @@ fn in_turn(set: &EndpointSet, turn: u32, usable: &impl Fn(&EndpointState) -> boo
 /// The usable endpoint at a point (out of 2³²) of the line on which each has the length of its weight.
 fn weighted(set: &EndpointSet, point: u32, usable: &impl Fn(&EndpointState) -> bool) -> Option<usize> {
     let share = |endpoint: &EndpointState| {
-        u64::from(endpoint.weight) * set.slow_start.map_or(WARM, |time| endpoint.warmth(time))
+        u64::from(endpoint.weight) * set.selection.slow_start.map_or(WARM, |time| endpoint.warmth(time))
     };
     let endpoints = || set.endpoints.iter().enumerate().filter(|(_, endpoint)| usable(endpoint));
     let total: u64 = endpoints().map(|(_, endpoint)| share(endpoint)).sum();
@@ -116,13 +150,17 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::snapshot::clusters::Selection;
     use crate::upstream::hashing::key;
 
     fn set(weights: &[u32]) -> EndpointSet {
         let endpoints =
             (1u8..).zip(weights).map(|(n, weight)| EndpointState::new(([10, 0, 0, n], 80).into(), *weight));
-        let (fail_open, slow_start) = (FailOpen::default(), None);
-        EndpointSet { endpoints: endpoints.collect(), tables: Default::default(), fail_open, slow_start }
+        EndpointSet::new(endpoints.collect(), selection(Panic::Below(50)))
+    }
+
+    fn selection(panic: Panic) -> Selection {
+        Selection { panic, slow_start: None, hash_size: None }
     }
 
     fn counts(set: &EndpointSet, balance: Balance, tried: &[SocketAddr]) -> Vec<u32> {
@@ -143,6 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn chance_is_by_weight_and_without_order() {
+        let counted = counts(&set(&[1, 1, 2]), Balance::Random, &[]);
+        for (count, expected) in counted.iter().zip([250, 250, 500]) {
+            assert!(count.abs_diff(expected) <= 60, "{counted:?}");
+        }
+        // Of independent draws out of four a quarter is the one before again, of turns none.
+        let (set, turn) = (set(&[1, 1, 1, 1]), Cell::new(7));
+        let drawn: Vec<_> = (0..1000)
+            .map(|_| choose(&set, Balance::Random, &turn, None, |_| 0, &[]).expect("one").address)
+            .collect();
+        let again = drawn.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!((190..=310).contains(&again), "{again}");
+        set.endpoints[0].set_healthy(false);
+        let tried = [set.endpoints[1].address];
+        assert_eq!(counts(&set, Balance::Random, &tried)[..2], [0, 0]);
+    }
+
+    #[test]
     fn unhealthy_and_tried_ones_are_avoided_until_too_few_are_left() {
         let set = set(&[1, 1, 1, 1]);
         set.endpoints[0].set_healthy(false);
@@ -159,8 +215,8 @@ mod tests {
 
     #[test]
     fn health_is_believed_as_far_as_the_cluster_says() {
-        let used = |fail_open, healthy: &[bool]| {
-            let set = EndpointSet { fail_open, ..set(&vec![1; healthy.len()]) };
+        let used = |panic, healthy: &[bool]| {
+            let set = EndpointSet::new(set(&vec![1; healthy.len()]).endpoints, selection(panic));
             set.endpoints.iter().zip(healthy).for_each(|(endpoint, healthy)| endpoint.set_healthy(*healthy));
             let turn = Cell::new(0);
             let choices = (0..60).filter_map(|_| choose(&set, Balance::RoundRobin, &turn, None, |_| 0, &[]));
@@ -173,9 +229,9 @@ mod tests {
             (&[false], 1, 1, 0),
             (&[true], 1, 1, 1),
         ] {
-            assert_eq!(used(FailOpen::BelowHalf, healthy), below_half, "{healthy:?}");
-            assert_eq!(used(FailOpen::WhenNone, healthy), when_none, "{healthy:?}");
-            assert_eq!(used(FailOpen::Never, healthy), never, "{healthy:?}");
+            assert_eq!(used(Panic::Below(50), healthy), below_half, "{healthy:?}");
+            assert_eq!(used(Panic::WhenNone, healthy), when_none, "{healthy:?}");
+            assert_eq!(used(Panic::Below(0), healthy), never, "{healthy:?}");
         }
     }
 
@@ -232,6 +288,22 @@ mod tests {
             let moved = (0..1000).filter(|n| place(&four, *n) != place(&three, *n)).count();
             assert!((150..400).contains(&moved), "{balance:?} moved {moved}");
             assert_eq!(place(&four, 7), place(&four, 7));
+        }
+    }
+
+    #[test]
+    fn weights_may_be_as_large_as_they_like() {
+        let set = set(&[u32::MAX, u32::MAX, 1]);
+        for balance in [Balance::RoundRobin, Balance::Random, Balance::RingHash, Balance::Maglev] {
+            let turn = Cell::new(u32::MAX - 500);
+            let mut chosen: Vec<_> = (0..1000u32)
+                .filter_map(|n| choose(&set, balance, &turn, Some(key(&n.to_be_bytes())), |_| 0, &[]))
+                .map(|chosen| chosen.address)
+                .collect();
+            assert_eq!(chosen.len(), 1000);
+            chosen.sort_unstable();
+            chosen.dedup();
+            assert!(chosen.len() >= 2, "{balance:?}");
         }
     }
 

@@ -9,8 +9,12 @@ use crate::snapshot::clusters::EndpointSet;
 
 /// Points on the ring, as Envoy's default `minimum_ring_size`.
 const RING_POINTS: usize = 1024;
+/// Envoy's greatest ring.
+const MOST_POINTS: u32 = 8_388_608;
 /// Prime, as in the Maglev paper (Eisenbud et al., NSDI 2016, §3.4) and Envoy's default.
-const MAGLEV_SLOTS: usize = 65_537;
+const MAGLEV_SLOTS: u32 = 65_537;
+/// Envoy's bound on a Maglev table.
+const MOST_SLOTS: u32 = 5_000_011;
 
 /// Tables over a set of endpoints, made when first asked for.
 #[derive(Default)]
@@ -43,10 +47,11 @@ impl EndpointSet {
 }
 
 fn ring(set: &EndpointSet) -> Vec<(u64, u32)> {
+    let least = set.selection.hash_size.map_or(RING_POINTS, |size| size.clamp(1, MOST_POINTS) as usize);
     let total: u64 = set.endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
-    let mut points = Vec::with_capacity(RING_POINTS + set.endpoints.len());
+    let mut points = Vec::with_capacity(least + set.endpoints.len());
     for (position, endpoint) in (0u32..).zip(&set.endpoints) {
-        let share = (RING_POINTS as u64 * u64::from(endpoint.weight)).div_ceil(total.max(1));
+        let share = (least as u64 * u64::from(endpoint.weight)).div_ceil(total.max(1));
         for replica in 0..share {
             points.push((key(format!("{}_{replica}", endpoint.address).as_bytes()), position));
         }
@@ -60,29 +65,30 @@ fn maglev(set: &EndpointSet) -> Vec<u32> {
     if set.endpoints.is_empty() {
         return Vec::new();
     }
+    let slots = prime(set.selection.hash_size.unwrap_or(MAGLEV_SLOTS).min(MOST_SLOTS)) as usize;
     struct Turn {
         offset: usize,
         skip: usize,
         next: usize,
-        weight: u32,
-        credit: u32,
+        weight: u64,
+        credit: u64,
     }
-    let heaviest = set.endpoints.iter().map(|endpoint| endpoint.weight).max().unwrap_or(1);
+    let heaviest = set.endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).max().unwrap_or(1);
     let mut turns: Vec<_> = set
         .endpoints
         .iter()
         .map(|endpoint| {
             let name = endpoint.address.to_string();
             Turn {
-                offset: (xxh64(name.as_bytes(), 0) % MAGLEV_SLOTS as u64) as usize,
-                skip: (xxh64(name.as_bytes(), 1) % (MAGLEV_SLOTS as u64 - 1)) as usize + 1,
+                offset: (xxh64(name.as_bytes(), 0) % slots as u64) as usize,
+                skip: (xxh64(name.as_bytes(), 1) % (slots as u64 - 1)) as usize + 1,
                 next: 0,
-                weight: endpoint.weight,
+                weight: u64::from(endpoint.weight),
                 credit: 0,
             }
         })
         .collect();
-    let mut table = vec![FREE; MAGLEV_SLOTS];
+    let mut table = vec![FREE; slots];
     let mut filled = 0;
     loop {
         for (position, turn) in (0u32..).zip(&mut turns) {
@@ -93,7 +99,7 @@ fn maglev(set: &EndpointSet) -> Vec<u32> {
             }
             turn.credit -= heaviest;
             let slot = loop {
-                let slot = (turn.offset + turn.next * turn.skip) % MAGLEV_SLOTS;
+                let slot = (turn.offset + turn.next * turn.skip) % slots;
                 turn.next += 1;
                 if table[slot] == FREE {
                     break slot;
@@ -101,9 +107,50 @@ fn maglev(set: &EndpointSet) -> Vec<u32> {
             };
             table[slot] = position;
             filled += 1;
-            if filled == MAGLEV_SLOTS {
+            if filled == slots {
                 return table;
             }
+        }
+    }
+}
+
+/// The least prime that is not less, and at least 3: of another number of slots an endpoint's turns would miss some.
+fn prime(number: u32) -> u32 {
+    let is_prime = |number: &u32| (2..).take_while(|by| by * by <= *number).all(|by| number % by != 0);
+    (number.max(3)..).find(is_prime).unwrap_or(MAGLEV_SLOTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::clusters::{EndpointState, Panic, Selection};
+
+    fn set(size: Option<u32>) -> EndpointSet {
+        let endpoints = (1..=3u8).map(|n| EndpointState::new(([10, 0, 0, n], 80).into(), 1));
+        let selection = Selection { panic: Panic::WhenNone, slow_start: None, hash_size: size };
+        EndpointSet::new(endpoints.collect(), selection)
+    }
+
+    #[test]
+    fn tables_are_as_large_as_asked_for() {
+        for (size, points, slots) in
+            [(None, 1026, 65_537), (Some(9), 9, 11), (Some(1), 3, 3), (Some(100), 102, 101), (Some(0), 3, 3)]
+        {
+            let set = set(size);
+            assert_eq!(ring(&set).len(), points, "{size:?}");
+            let table = maglev(&set);
+            assert_eq!(table.len(), slots, "{size:?}");
+            let counts = [0, 1, 2].map(|at| table.iter().filter(|slot| **slot == at).count());
+            assert!(counts.iter().all(|count| count.abs_diff(slots / 3) <= 1), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn primes_are_found() {
+        for (number, expected) in
+            [(0, 3), (3, 3), (4, 5), (65_537, 65_537), (65_538, 65_539), (MOST_SLOTS, MOST_SLOTS)]
+        {
+            assert_eq!(prime(number), expected);
         }
     }
 }

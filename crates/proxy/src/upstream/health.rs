@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use plenipo_model::{HeaderEdits, HealthCheck, HealthProbe, HealthTransport, UpstreamProtocol};
+use plenipo_model::{Cluster, HeaderEdits, HealthCheck, HealthProbe, HealthTransport, UpstreamProtocol};
 use tokio::task::JoinHandle;
 
 use super::connect::connect_by;
@@ -53,25 +53,32 @@ impl Drop for Watched {
     }
 }
 
-/// Asks one endpoint forever. The first answer decides at once; later ones need their threshold.
+/// Asks one endpoint forever.
 async fn check(upstream: Arc<Upstream>, endpoint: Arc<EndpointState>) {
-    let mut tallies: Vec<_> = upstream
-        .model
-        .health_checks
-        .iter()
-        .map(|rule| (rule, tls_of(&upstream, rule), Tally::default()))
-        .collect();
-    let shortest = upstream.model.health_checks.iter().map(|rule| rule.interval).min().unwrap_or_default();
+    let rules = &upstream.model.health_checks;
+    let tls: Vec<_> = rules.iter().map(|rule| tls_of(&upstream, rule)).collect();
+    let ask = async |at: usize| {
+        let mut address = endpoint.address;
+        address.set_port(rules[at].port.unwrap_or(address.port()));
+        probe(&upstream, &tls[at], address, &rules[at]).await
+    };
+    judge(&upstream.model, &endpoint, ask).await;
+}
+
+/// Notes, forever, what the checks of a cluster find: `ask` carries out the one at a position. The first answer decides at
+/// once; later ones need their threshold.
+async fn judge(cluster: &Cluster, endpoint: &EndpointState, ask: impl AsyncFn(usize) -> bool) {
+    let rules = &cluster.health_checks;
+    let mut tallies: Vec<_> = rules.iter().map(|_| Tally::default()).collect();
+    let shortest = rules.iter().map(|rule| rule.interval).min().unwrap_or_default();
     loop {
-        for (rule, tls, tally) in &mut tallies {
-            let mut address = endpoint.address;
-            address.set_port(rule.port.unwrap_or(address.port()));
-            let passed = tokio::time::timeout(rule.timeout, probe(&upstream, tls, address, rule)).await;
+        for (at, (rule, tally)) in rules.iter().zip(&mut tallies).enumerate() {
+            let passed = tokio::time::timeout(rule.timeout, ask(at)).await;
             tally.note(rule, passed.unwrap_or(false));
         }
-        let healthy = tallies.iter().all(|(.., tally)| tally.healthy);
+        let healthy = tallies.iter().all(|tally| tally.healthy);
         if healthy != endpoint.healthy() {
-            tracing::info!(cluster = %upstream.model.name, endpoint = %endpoint.address, healthy, "health changed");
+            tracing::info!(cluster = %cluster.name, endpoint = %endpoint.address, healthy, "health changed");
         }
         endpoint.set_healthy(healthy);
         tokio::time::sleep(shortest.max(Duration::from_millis(10))).await;
@@ -231,23 +238,4 @@ async fn ask_grpc(stream: Stream, request: Option<Request<Full<Bytes>>>) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_answer_decides_and_later_ones_need_their_threshold() {
-        let second = Duration::from_secs(1);
-        let rule = HealthCheck {
-            healthy_after: 2,
-            unhealthy_after: 3,
-            ..HealthCheck::new(second, second, HealthProbe::Tcp)
-        };
-        let mut tally = Tally::default();
-        let mut health = Vec::new();
-        for passed in [true, false, false, true, false, false, false, true, true] {
-            tally.note(&rule, passed);
-            health.push(tally.healthy);
-        }
-        assert_eq!(health, [true, true, true, true, true, true, false, false, true]);
-    }
-}
+mod tests;

@@ -50,7 +50,8 @@ impl Answers {
     }
 }
 
-/// The heads of HTTP/1 responses on one connection.
+/// The heads of HTTP/1 responses on one connection, as the codec reads them: lines end with or without CR, and empty ones may
+/// come before a head (RFC 9112 §2.2).
 struct Heads {
     /// Number of the request sent last.
     asked: Arc<AtomicU32>,
@@ -66,8 +67,12 @@ struct Heads {
 enum At {
     /// So many bytes of a status line have been those of an interim response.
     StatusLine(usize),
-    /// In the fields of an interim response; so many bytes of its last CRLF CRLF have come.
-    Fields(usize),
+    /// In a line of an interim response's head.
+    Line,
+    /// Behind the end of such a line.
+    LineEnd,
+    /// Behind a CR that follows it.
+    LastLine,
     /// Behind the head of the response that counts.
     Body,
 }
@@ -80,6 +85,7 @@ impl Heads {
             (self.answering, self.interim, self.at) = (asked, 0, At::StatusLine(0));
         }
         if self.at == At::StatusLine(0)
+            && bytes.first() == STATUS_LINE.first()
             && bytes.get(STATUS_LINE.len() - 1).is_some_and(|first| *first != b'1')
         {
             // Nearly always.
@@ -88,18 +94,17 @@ impl Heads {
         for byte in bytes {
             self.at = match self.at {
                 At::Body => return true,
+                At::StatusLine(0) if matches!(byte, b'\r' | b'\n') => At::StatusLine(0),
                 At::StatusLine(at) if STATUS_LINE[at] != *byte && STATUS_LINE[at] != b'?' => At::Body,
                 At::StatusLine(at) if at + 1 < STATUS_LINE.len() => At::StatusLine(at + 1),
                 At::StatusLine(_) => {
                     self.interim += 1;
-                    At::Fields(0)
+                    At::Line
                 }
-                At::Fields(at) => match (at, byte) {
-                    (3, b'\n') => At::StatusLine(0),
-                    (0 | 2, b'\r') | (1, b'\n') => At::Fields(at + 1),
-                    (_, b'\r') => At::Fields(1),
-                    _ => At::Fields(0),
-                },
+                At::LineEnd | At::LastLine if *byte == b'\n' => At::StatusLine(0),
+                At::LineEnd if *byte == b'\r' => At::LastLine,
+                _ if *byte == b'\n' => At::LineEnd,
+                _ => At::Line,
             };
             if self.interim > MOST {
                 return false;
@@ -136,7 +141,8 @@ impl Frames {
                 self.held = 0;
                 let [a, b, c, kind, flags, stream @ ..] = self.head;
                 self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-                if !self.frame(kind, flags, u32::from_be_bytes(stream)) {
+                // RFC 9113 §4.1: the first bit is to be ignored.
+                if !self.frame(kind, flags, u32::from_be_bytes(stream) & !(1 << 31)) {
                     return false;
                 }
             }
@@ -230,6 +236,11 @@ mod tests {
             "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
             "HTTP/1.1 100 Continue\r\n\r\n",
             "HTTP/1.0 102 \r\nA: \r\r\n\r\n",
+            // As the codec reads them: lines may end without CR, and empty ones may come first.
+            "HTTP/1.1 103 Early Hints\nLink: </x>\n\n",
+            "HTTP/1.1 103 Early Hints\r\nLink: </x>\n\r\n",
+            "\r\nHTTP/1.1 100 Continue\r\n\n",
+            "\n\n\r\n\nHTTP/1.1 100 Continue\r\n\r\n",
         ] {
             for size in 1..one.len() {
                 assert_eq!(through(one.as_bytes(), size), 8, "{one:?} by {size}");
@@ -250,6 +261,16 @@ mod tests {
                 assert!(heads.look(&interim));
             }
         }
+    }
+
+    #[test]
+    fn a_stream_is_one_whatever_its_reserved_bit() {
+        let mut frames = Frames::default();
+        let head = frame(HEADERS, 4, 1, &[]);
+        let mut reserved = head.clone();
+        reserved[5] = 0x80;
+        assert!(frames.look(&head.repeat(9)));
+        assert!(!frames.look(&reserved));
     }
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {

@@ -13,7 +13,7 @@ use super::pool::LocalCluster;
 use crate::body::RequestBody;
 use crate::snapshot::clusters::Upstream;
 
-/// Streams put on one HTTP/2 connection before another is opened.
+/// Streams put on one HTTP/2 connection before another is opened, where the cluster does not say.
 pub(super) const STREAMS_PER_CONNECTION: usize = 100;
 
 /// Connections to one endpoint.
@@ -39,6 +39,10 @@ pub(super) struct Shared {
     pub(super) streams: Cell<usize>,
     /// So many streams at a time, the upstream says.
     pub(super) allowed: Rc<Cell<usize>>,
+    /// So many at a time, the cluster says.
+    pub(super) most: usize,
+    /// Requests that it may still take.
+    pub(super) left: Cell<u32>,
     pub(super) born: Instant,
     pub(super) idle_since: Cell<Instant>,
     pub(super) local: Option<SocketAddr>,
@@ -47,8 +51,8 @@ pub(super) struct Shared {
 impl Shared {
     /// Would another stream begin at once? (The upstream says how many it works on.)
     fn has_room(&self) -> bool {
-        let allowed = self.allowed.get().min(STREAMS_PER_CONNECTION);
-        self.streams.get() < allowed
+        let allowed = self.allowed.get().min(self.most);
+        self.left.get() > 0 && self.streams.get() < allowed
     }
 }
 
@@ -113,6 +117,7 @@ impl Lease {
         endpoint.active.set(endpoint.active.get() + 1);
         if let Lent::Http2(shared) = &connection {
             shared.streams.set(shared.streams.get() + 1);
+            shared.left.set(shared.left.get().saturating_sub(1));
         }
         Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, last: false, connection }
     }
@@ -160,7 +165,12 @@ impl Drop for Lease {
                 shared.idle_since.set(now);
             }
             Lent::Http1 { sender, asked, born } => {
-                let reusable = !self.last && self.cluster.upstream.borrow().model.send_proxy.is_none();
+                let reusable = !self.last && {
+                    let model = &self.cluster.upstream.borrow().model;
+                    let served = || asked.load(Ordering::Relaxed);
+                    model.send_proxy.is_none()
+                        && model.max_requests_per_connection.is_none_or(|most| served() < most)
+                };
                 if let Some(sender) = sender.take()
                     && reusable
                     && !sender.is_closed()

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU32;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use plenipo_model::{Priority, UpstreamProtocol};
+use plenipo_model::{Cluster, Priority, UpstreamProtocol};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ pub(crate) struct LocalCluster {
     /// The newest form of it.
     pub(crate) upstream: RefCell<Arc<Upstream>>,
     endpoints: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
-    /// The balancer's position.
+    /// The balancer's position; it begins anywhere, so that threads and replicas do not all begin at the same endpoint.
     pub(crate) turn: Cell<u32>,
     /// What is counted.
     pub(crate) meter: ClusterMeter,
@@ -55,11 +55,11 @@ pub(crate) struct Open {
 }
 
 impl LocalCluster {
-    pub(crate) fn new(upstream: &Arc<Upstream>) -> Rc<Self> {
+    pub(crate) fn new(upstream: &Arc<Upstream>, turn: u32) -> Rc<Self> {
         Rc::new(Self {
             upstream: RefCell::new(Arc::clone(upstream)),
             endpoints: RefCell::default(),
-            turn: Cell::new(0),
+            turn: Cell::new(turn),
             meter: ClusterMeter::default(),
             breakers: Breakers::new(upstream.model.limits, &upstream.live.places),
         })
@@ -138,7 +138,7 @@ impl LocalCluster {
                     return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
                 }
                 let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
-                let shared = start_http2(connected, open).await?;
+                let shared = start_http2(connected, open, &upstream.model).await?;
                 if shareable {
                     endpoint.shared.borrow_mut().push(Rc::clone(&shared));
                 }
@@ -226,9 +226,16 @@ async fn start_http1(
     Ok((sender, asked))
 }
 
-async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, LeaseError> {
+async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Result<Rc<Shared>, LeaseError> {
     let local = connected.local;
-    let (sender, mut connection) = http2::Builder::new(LocalExecutor)
+    let mut builder = http2::Builder::new(LocalExecutor);
+    if let Some(keepalive) = cluster.http2_keepalive {
+        builder
+            .keep_alive_interval(keepalive.interval)
+            .keep_alive_timeout(keepalive.timeout)
+            .keep_alive_while_idle(true);
+    }
+    let (sender, mut connection) = builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
@@ -236,7 +243,8 @@ async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, Lea
         .handshake(TokioIo::new(Answers::http2(connected.stream)))
         .await
         .map_err(LeaseError::Handshake)?;
-    let allowed = Rc::new(Cell::new(STREAMS_PER_CONNECTION));
+    let most = cluster.max_concurrent_streams.map_or(STREAMS_PER_CONNECTION, |most| most.max(1) as usize);
+    let allowed = Rc::new(Cell::new(most));
     let told = Rc::clone(&allowed);
     tokio::task::spawn_local(async move {
         let served = poll_fn(|cx| {
@@ -252,7 +260,9 @@ async fn start_http2(connected: Connected, open: Open) -> Result<Rc<Shared>, Lea
     });
     let now = Instant::now();
     let idle_since = Cell::new(now);
-    Ok(Rc::new(Shared { sender, streams: Cell::new(0), allowed, born: now, idle_since, local }))
+    let left = Cell::new(cluster.max_requests_per_connection.unwrap_or(u32::MAX));
+    let streams = Cell::new(0);
+    Ok(Rc::new(Shared { sender, streams, allowed, most, left, born: now, idle_since, local }))
 }
 
 impl Drop for Open {

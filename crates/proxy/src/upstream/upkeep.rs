@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::health;
+use super::{health, outlier};
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::{Snapshot, Upstreams};
 
@@ -61,6 +61,9 @@ fn begin(upstream: &Arc<Upstream>, resolvers: &Rc<Resolvers>) -> Vec<JoinHandle<
     if !upstream.model.health_checks.is_empty() {
         tasks.push(tokio::task::spawn_local(health::watch(Arc::clone(upstream))));
     }
+    if upstream.live.outliers.is_some() {
+        tasks.push(tokio::task::spawn_local(outlier::watch(Arc::clone(upstream))));
+    }
     tasks
 }
 
@@ -77,10 +80,7 @@ async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
                         DnsKind::Strict => addresses.as_slice(),
                         DnsKind::Logical => addresses.get(..1).unwrap_or_default(),
                     };
-                    let endpoint = |address: &IpAddr| Endpoint {
-                        address: SocketAddr::new(*address, dns.port),
-                        weight: 1,
-                    };
+                    let endpoint = |address: &IpAddr| Endpoint::at(SocketAddr::new(*address, dns.port));
                     upstream.live.set(&used.iter().map(endpoint).collect::<Vec<_>>());
                     known = Some(addresses);
                 }

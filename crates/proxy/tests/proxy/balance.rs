@@ -225,8 +225,7 @@ async fn circuit_breakers_count_each_priority_for_itself() {
         cluster.limits.high = LimitSet { retries: 0, ..LimitSet::default() };
         let forward = forward_of(route);
         forward.priority = Priority::High;
-        forward.retry =
-            Some(RetryPolicy { on: RetryOn::FiveXx, retries: 3, per_try_timeout: None, statuses: vec![] });
+        forward.retry = Some(RetryPolicy::new(RetryOn::FiveXx, 3));
     })
     .await;
     upstreams[0].plan([Answer::Status(500)]);

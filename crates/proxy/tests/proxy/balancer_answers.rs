@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ::http::{Request, StatusCode};
 use plenipo_model::{
-    AccessLogFormat, BalancerRules, ClientProtocol, LocationTemplate, Pattern, Redirect, RedirectPath,
-    Respond, Template, UpstreamProtocol,
+    AccessLogFormat, BalancerRules, ClientProtocol, LocationTemplate, Pattern, Redirect, Respond, Template,
+    UpstreamProtocol,
 };
 use plenipo_testkit::client::Target as To;
 use plenipo_testkit::{Answer, Authority, Http, Raw, Scripted, Step, Upstream, eventually, tls};
@@ -250,13 +250,8 @@ async fn redirects_and_fixed_responses_are_signed() {
     let bind = loopback();
     let redirect = |prefix: &str, to: &str, status| {
         let action = Action::Redirect(Box::new(Redirect {
-            scheme: None,
-            host: None,
-            port: None,
-            path: RedirectPath::Keep,
-            status,
-            strip_query: false,
             location: Some(LocationTemplate::parse(to).expect("valid")),
+            ..Redirect::new(status)
         }));
         Route::new(prefix, source(), PathMatch::Prefix(prefix.into()), action)
     };

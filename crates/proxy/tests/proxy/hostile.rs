@@ -162,8 +162,17 @@ async fn interim_responses_are_passed_over_but_not_for_ever() {
     let upstream = Scripted::start(answers(few, Step::Hang)).await;
     let (_gateway, bind) = before(&upstream).await;
     assert_eq!(get(bind).await, (200, "ok".into()));
-    for (count, status) in [(8, 200), (9, 502), (1000, 502)] {
-        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(count);
+    let written = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    let (bare, late) = (written.replace('\r', ""), format!("\r\n{written}"));
+    for (interim, count, status) in [
+        (written, 8, 200),
+        (written, 9, 502),
+        (written, 1000, 502),
+        (&bare, 8, 200),
+        (&bare, 1000, 502),
+        (&late, 1000, 502),
+    ] {
+        let interim = interim.repeat(count);
         let answer = format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         let upstream = Scripted::start(answers(&answer, Step::Finish)).await;
         let (_gateway, bind) = before(&upstream).await;

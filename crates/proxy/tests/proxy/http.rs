@@ -108,13 +108,9 @@ async fn redirects_say_where() {
     let (_gateway, _upstream, bind) = started(|_, _, route| {
         route.matches.path = PathMatch::Prefix("/from".into());
         route.action = Action::Redirect(Box::new(Redirect {
-            scheme: None,
             host: Some("there.example".into()),
-            port: None,
             path: RedirectPath::Matched("/to".into()),
-            status: StatusCode::PERMANENT_REDIRECT,
-            strip_query: false,
-            location: None,
+            ..Redirect::new(StatusCode::PERMANENT_REDIRECT)
         }));
     })
     .await;
@@ -134,6 +130,7 @@ async fn preflights_are_answered_and_origins_told() {
             exposed_headers: Some("x-a".into()),
             credentials: true,
             max_age: Some("60".into()),
+            unmatched_preflights_forwarded: true,
         }));
     })
     .await;
@@ -187,8 +184,7 @@ async fn failures_have_their_status_and_flags() {
 #[tokio::test]
 async fn retries_until_it_works_or_the_tries_are_used_up() {
     let (_gateway, upstream, bind) = started(|_, _, route| {
-        forward_of(route).retry =
-            Some(RetryPolicy { on: RetryOn::FiveXx, retries: 2, per_try_timeout: None, statuses: vec![] });
+        forward_of(route).retry = Some(RetryPolicy::new(RetryOn::FiveXx, 2));
     })
     .await;
     upstream.plan([Answer::Status(503), Answer::Status(500)]);

@@ -72,10 +72,8 @@ async fn nothing_is_left(protocol: UpstreamProtocol, retry: bool) {
     let forward = forward_of(&mut route);
     forward.upgrades = vec!["websocket".into()];
     forward.retry = retry.then(|| RetryPolicy {
-        on: RetryOn::FiveXx,
-        retries: 1,
         per_try_timeout: Some(Duration::from_secs(20)),
-        statuses: vec![],
+        ..RetryPolicy::new(RetryOn::FiveXx, 1)
     });
     let mut cluster = cluster("up", upstream.address());
     cluster.protocol = protocol;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, Request};
 use plenipo_model::{
-    AddressRules, ErrorBody, ErrorResponse, HeaderEdit, HeaderEdits, Mirror, Respond, Template,
+    AddressRules, ErrorBody, ErrorResponse, Fraction, HeaderEdit, HeaderEdits, Mirror, Respond, Template,
     UnderscorePolicy, UpstreamProtocol,
 };
 use plenipo_testkit::{Answer, Http, Raw, Scripted, Step, Upstream, eventually};
@@ -209,8 +209,12 @@ async fn a_mirror_gets_copies_and_never_delays() {
         let (upstream, shadow) = (Upstream::http("up").start().await, Upstream::http("shadow").start().await);
         let bind = loopback();
         let mut route = route("/", "up");
-        forward_of(&mut route).mirror =
-            Some(Mirror { source: source(), cluster: "shadow".into(), percent: 100 });
+        forward_of(&mut route).mirrors = vec![Mirror {
+            source: source(),
+            cluster: "shadow".into(),
+            part: Fraction::ALL,
+            host_suffix: true,
+        }];
         let mut copies = cluster("shadow", shadow.address());
         copies.protocol = protocol;
         let listeners = vec![listener(bind, vec![clear(server(vec![route]))])];

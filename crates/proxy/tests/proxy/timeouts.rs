@@ -162,12 +162,8 @@ async fn messages_of_either_side_keep_a_stream_alive() {
 #[tokio::test]
 async fn each_attempt_may_have_its_own_time() {
     let (gateway, upstream, bind) = started(|_, _, route| {
-        forward_of(route).retry = Some(RetryPolicy {
-            on: RetryOn::FiveXx,
-            retries: 2,
-            per_try_timeout: Some(SHORT),
-            statuses: vec![],
-        });
+        forward_of(route).retry =
+            Some(RetryPolicy { per_try_timeout: Some(SHORT), ..RetryPolicy::new(RetryOn::FiveXx, 2) });
     })
     .await;
     upstream.plan([Answer::Silence, Answer::Silence]);

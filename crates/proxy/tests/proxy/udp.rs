@@ -1,5 +1,6 @@
 //! Relays of datagrams.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use plenipo_model::{Balance, Transport, UdpRoute};
@@ -236,4 +237,49 @@ async fn one_port_serves_connections_and_datagrams() {
         client.0.send(b"b").await.is_ok() && client.hears().await.is_some()
     })
     .await;
+}
+
+/// A flood on one flow, by its client or by its endpoint, leaves the thread to everybody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_flood_keeps_nobody_from_being_served() {
+    let (flooder, upstream) =
+        (UdpSocket::bind("127.0.0.1:0").await.expect("a socket"), Upstream::http("web").start().await);
+    let bind = loopback();
+    let endpoint = flooder.local_addr().expect("bound");
+    let web = listener(bind, vec![clear(server(vec![route("/", "web")]))]);
+    let clusters = vec![
+        cluster("web", upstream.address()),
+        Cluster::new("up", source(), Endpoints::addresses([endpoint])),
+    ];
+    let gateway = Gateway::start_with(edge(vec![web, datagrams(bind, |_| {})], clusters), 1).await;
+    let client = Client::to(bind).await;
+    client.0.send(b"a").await.expect("sent");
+    let (_, flow) = flooder.recv_from(&mut [0; 8]).await.expect("relayed");
+    flooder.connect(flow).await.expect("connected");
+    for socket in [flooder, client.0] {
+        let socket = socket.into_std().expect("a socket");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let _ = socket.send(b"x");
+                    }
+                });
+            }
+            let serves = async {
+                for _ in 0..20 {
+                    plenipo_testkit::Http::one(bind).get("/").await.ok()?;
+                }
+                Some(())
+            };
+            let served = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current()
+                    .block_on(tokio::time::timeout(Duration::from_secs(20), serves))
+            });
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(served.ok().flatten(), Some(()));
+        });
+    }
+    drop(gateway);
 }

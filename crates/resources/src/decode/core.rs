@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::Fields;
 use super::typed::{Fault, describe, drop_nulls, typed};
-use crate::core::{EndpointSlice, Secret, Service};
+use crate::core::{EndpointSlice, Pod, Secret, Service};
 use crate::object::{Meta, View};
 
 /// The kinds of the core group that are read.
-pub(super) const KINDS: [&str; 4] = ["Service", "Secret", "Endpoints", "Namespace"];
+pub(super) const KINDS: [&str; 6] = ["ConfigMap", "Endpoints", "Namespace", "Pod", "Secret", "Service"];
 
 /// The label by which an EndpointSlice names its Service (`discovery.k8s.io/v1`).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -29,6 +29,12 @@ pub(super) fn view(kind: &str, meta: &Meta, mut fields: Fields) -> Result<View, 
             let mut service: Box<Service> = typed(&spec(&mut fields), "spec")?;
             service.status_addresses = status_addresses(&fields);
             View::Service(service)
+        }
+        "ConfigMap" => View::ConfigMap(typed(&Value::Object(fields), "")?),
+        "Pod" => {
+            let mut pod: Box<Pod> = typed(&spec(&mut fields), "spec")?;
+            pod.addresses = pod_addresses(&fields);
+            View::Pod(pod)
         }
         "Ingress" => View::Ingress(typed(&spec(&mut fields), "spec")?),
         "IngressClass" => View::IngressClass(typed(&spec(&mut fields), "spec")?),
@@ -55,6 +61,16 @@ fn status_addresses(fields: &Fields) -> Vec<String> {
     let address =
         |entry: &Value| Some(entry.get("hostname").or_else(|| entry.get("ip"))?.as_str()?.to_owned());
     entries.filter_map(address).collect()
+}
+
+/// `status.podIPs`, else `status.podIP`.
+fn pod_addresses(fields: &Fields) -> Vec<String> {
+    let Some(status) = fields.get("status") else { return Vec::new() };
+    let several = status.get("podIPs").and_then(Value::as_array).into_iter().flatten();
+    let several: Vec<String> =
+        several.filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned())).collect();
+    let one = status.get("podIP").and_then(Value::as_str).map(str::to_owned);
+    if several.is_empty() { one.into_iter().collect() } else { several }
 }
 
 /// By hand, because a message must never show a value.

@@ -65,7 +65,9 @@ fn every_kind_has_its_view() {
         ("v1", "Secret", "Secret"),
         ("v1", "Endpoints", "Endpoints"),
         ("v1", "Namespace", "Namespace"),
-        ("v1", "Pod", "Foreign"),
+        ("v1", "ConfigMap", "ConfigMap"),
+        ("v1", "Pod", "Pod"),
+        ("v1", "Node", "Foreign"),
         ("discovery.k8s.io/v1", "EndpointSlice", "EndpointSlice"),
         ("apps/v1", "Deployment", "Written"),
         ("apps/v1", "StatefulSet", "Foreign"),
@@ -75,12 +77,19 @@ fn every_kind_has_its_view() {
         ("elbv2.k8s.aws/v1beta1", "IngressClassParams", "IngressClassParams"),
         ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "TargetGroupBinding"),
         ("install.istio.io/v1alpha1", "IstioOperator", "Written"),
+        ("networking.istio.io/v1", "DestinationRule", "DestinationRule"),
+        ("networking.istio.io/v1alpha3", "ServiceEntry", "ServiceEntry"),
+        ("networking.istio.io/v1beta1", "WorkloadEntry", "WorkloadEntry"),
+        ("security.istio.io/v1", "PeerAuthentication", "PeerAuthentication"),
+        ("security.istio.io/v1beta1", "RequestAuthentication", "RequestAuthentication"),
+        ("security.istio.io/v1", "AuthorizationPolicy", "AuthorizationPolicy"),
+        ("telemetry.istio.io/v1", "Telemetry", "Telemetry"),
     ];
     for (api_version, kind, view) in kinds {
         let object = sound(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}));
         assert!(format!("{:?}", object.view).starts_with(view), "{api_version} {kind}: {:?}", object.view);
         assert_eq!((&*object.id.kind, &*object.id.name), (kind, "x"));
-        let cluster_scoped = ["Namespace", "IngressClass", "IngressClassParams"].contains(&kind);
+        let cluster_scoped = ["Namespace", "Node", "IngressClass", "IngressClassParams"].contains(&kind);
         assert_eq!(&*object.id.namespace, if cluster_scoped { "" } else { "default" });
         assert_eq!(object.meta.api_version, api_version);
         assert_eq!(object.origin, here());

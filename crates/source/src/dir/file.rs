@@ -251,7 +251,11 @@ impl Entry {
                 Self { text, line, objects, problems: decoded.problems, is_yaml: true }
             }
             Err(error) => {
-                let fix = "mend it; until then the last good version of the file's objects serves, if there was one";
+                let fix = if document.text.contains("{{") {
+                    "fill in the template's {{…}}, or put it in quotes; until then the last good version of the file's objects serves"
+                } else {
+                    "mend it; until then the last good version of the file's objects serves, if there was one"
+                };
                 let problem = path_problem("broken-yaml", path, error.line, error.to_string(), fix);
                 Self { text, line, objects: Vec::new(), problems: vec![problem], is_yaml: false }
             }

@@ -244,6 +244,31 @@ fn an_object_given_twice() {
 }
 
 #[test]
+fn a_directory_that_goes_away_keeps_its_objects() {
+    let here = Playground::new();
+    here.write("a.yaml", &mapping("x", "/a"));
+    let mut directory = here.open();
+    directory.read();
+    let elsewhere = here.base.path().join("elsewhere");
+    fs::rename(here.path(""), &elsewhere).expect("to be moved");
+    let without = directory.read();
+    assert_eq!(names(&without), ["x"]);
+    assert_eq!(problems(&without), [("unreadable", "conf:1".to_owned())]);
+    fs::rename(&elsewhere, here.path("")).expect("to be moved");
+    fs::remove_file(here.path("a.yaml")).expect("to be removed");
+    let back = directory.read();
+    assert_eq!((names(&back), back.problems()), (Vec::new(), &[][..]));
+}
+
+#[test]
+fn a_templates_placeholder_is_named() {
+    let here = Playground::new();
+    here.write("a.yaml", "a: {{NAME}}x\n");
+    let set = here.open().read();
+    assert!(set.problems()[0].fix.contains("{{…}}"), "{:?}", set.problems());
+}
+
+#[test]
 fn an_annotated_object_given_twice() {
     let here = Playground::new();
     here.write("a.yaml", &service(INNER));

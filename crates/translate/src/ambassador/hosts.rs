@@ -12,9 +12,10 @@ use plenipo_resources::ambassador::{Host, Selector};
 
 use super::module::Settings;
 use super::ours::{Of, Ours, source_of};
-use super::tls::{Contexts, Secrets};
+use super::tls::Contexts;
 use crate::findings::Findings;
 use crate::options::Options;
+use crate::secrets::Secrets;
 
 pub(crate) use association::{Association, Taken, fit, fit_loosely};
 pub(crate) use tls::certificate_for;

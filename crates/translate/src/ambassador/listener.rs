@@ -6,6 +6,7 @@ mod stack;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use plenipo_model::{ProxyProtocol, SecurityModel, Source};
@@ -22,6 +23,9 @@ use crate::options::Options;
 use balancer::ToldBy;
 pub(crate) use chains::{Serving, listener};
 pub(crate) use stack::Stack;
+
+/// As many proxies in front as the Module can name (`xff_num_trusted_hops`).
+const MOST_PROXIES: u32 = 255;
 
 /// A Listener, read.
 #[derive(Debug)]
@@ -131,11 +135,11 @@ fn read_one<'a>(
             .clone()
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| stack.stats_prefix(port)),
-        l7_depth: positive(spec.l7_depth, "spec.l7Depth", 0, object, findings),
-        max_streams: positive(
+        l7_depth: whole(spec.l7_depth, "spec.l7Depth", 0..=MOST_PROXIES, object, findings),
+        max_streams: whole(
             spec.http2_max_concurrent_streams,
             "spec.http2MaxConcurrentStreams",
-            1,
+            1..=u32::MAX,
             object,
             findings,
         ),
@@ -165,18 +169,22 @@ fn security(spec: &Listener) -> Result<SecurityModel, Flaw> {
     }
 }
 
-fn positive(
+fn whole(
     value: Option<i64>,
     field: &str,
-    least: u32,
+    range: RangeInclusive<u32>,
     object: &Object,
     findings: &mut Findings,
 ) -> Option<u32> {
     let value = value?;
-    let number = u32::try_from(value).ok().filter(|number| *number >= least);
+    let number = u32::try_from(value).ok().filter(|number| range.contains(number));
     if number.is_none() {
         let fix = "write a whole number";
-        findings.error(object, "bad-number", field, format!("{value} is below {least}"), fix);
+        let (least, most) = (range.start(), range.end());
+        let is_less = value < i64::from(*least);
+        let message =
+            if is_less { format!("{value} is below {least}") } else { format!("{value} is above {most}") };
+        findings.error(object, "bad-number", field, message, fix);
     }
     number
 }

@@ -12,10 +12,10 @@ use plenipo_resources::{Object, View};
 
 use super::ours::{LoadOrder, Of, is_taken, source_of};
 use super::policy::{Millis, millis};
-use super::tls::{SecretName, Secrets};
 use super::upstream::{Plan, Upstreams, Wanted, World};
 use crate::findings::{Finding, Findings, Flaw};
 use crate::options::Options;
+use crate::secrets::{SecretName, Secrets};
 
 pub(crate) use matching::{HostRule, Matching, Patterns, unless_implied};
 pub(crate) use order::{Rank, Requests};
@@ -161,13 +161,11 @@ impl Reader<'_, '_> {
             return Ok(Work::Shadow(plan, percent));
         }
         let target = Target {
-            source: source.clone(),
-            weight: 100,
-            cluster: Arc::clone(plan.name()),
             rewrite: rewrite(spec.rewrite.as_deref()),
             host: host_rewrite(mapping, &plan, &mut self.findings),
             timeout: self.timeout(mapping),
             idle_timeout: self.idle_timeout(mapping),
+            ..Target::all(source.clone(), Arc::clone(plan.name()))
         };
         Ok(Work::Forward(Box::new(target), plan))
     }
@@ -299,11 +297,8 @@ fn redirect(
     Ok(Redirect {
         scheme,
         host: Some(host.to_owned()),
-        port: None,
         path: redirect_path(mapping, patterns, findings)?,
-        status: status(mapping, findings),
-        strip_query: false,
-        location: None,
+        ..Redirect::new(status(mapping, findings))
     })
 }
 

@@ -10,10 +10,10 @@ use super::group::{Candidate, Change, Groups, own_route};
 use super::hosts::{Association, HostEntry};
 use super::mapping::{Patterns, Rank, Reading, Rule};
 use super::module::{Probe, Settings};
-use super::tls::SecretName;
 use super::upstream::Clusters;
 use crate::findings::{Finding, Findings};
 use crate::ledger::Ledger;
+use crate::secrets::SecretName;
 
 /// All Mappings.
 #[derive(Debug, Default)]

@@ -1,28 +1,29 @@
 //! What one translation leaves for the next.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use plenipo_model::{Cluster, Edge, HostPattern, Listener, Serve};
-use plenipo_resources::{Object, ObjectId, Report, Set, View};
+use plenipo_resources::{Object, ObjectId, Set, View};
 
-use super::directory::{Directory, Slices};
 use super::hosts::{self, Association, HostEntry};
 use super::listener::{self, Serving};
 use super::mapping::{self, Patterns, Policies, Reading};
 use super::mappings::{Mappings, RouteLists};
 use super::module::Settings;
 use super::ours::Ours;
-use super::tls::{Contexts, KeyMaterial, SecretName, Secrets};
+use super::tls::Contexts;
 use super::upstream::{Clusters, Upstreams, World};
 use super::{elsewhere, missing_authorisation, tcp, unused_contexts};
 use crate::changes::Changes;
-use crate::findings::{Finding, Findings};
+use crate::directory::Directory;
+use crate::findings::Findings;
 use crate::ledger::Ledger;
+use crate::memory::Reader;
 use crate::options::Options;
+use crate::secrets::{SecretName, Secrets};
 
-/// What one translation leaves for the next, so that a change costs what it touches. A translation from nothing is one with
-/// an empty memory: there is no other way to translate.
+/// What one translation of this dialect leaves for the next, so that a change costs what it touches.
 ///
 /// What is kept, and when it is made anew:
 /// - What a Mapping says ([`Reading`]) depends on its object, on [`Options`], on the Modules, TLSContexts and resolvers
@@ -35,32 +36,17 @@ use crate::options::Options;
 /// - Certificates depend on their Secrets. Files are read every time.
 /// - Everything else (Listeners, Hosts, Modules, TCPMappings) is translated every time: there are few.
 ///
-/// What was found goes into the ledger with what it was found in, and out again with it.
+/// What is found in what is kept goes into the ledger with it, and out again with it.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    set: Set,
     options: Option<Options>,
     /// Objects of the kinds that are translated every time.
     frame: Arc<[Arc<Object>]>,
     basis: Vec<Arc<Object>>,
     terms: Terms,
-    slices: Slices,
-    material: KeyMaterial,
     patterns: Patterns,
     mappings: Mappings,
     routes: RouteLists,
-    /// What was found in what is translated every time.
-    found: Vec<Finding>,
-    ledger: Ledger,
-}
-
-/// What a translation says.
-#[derive(Debug)]
-pub(crate) struct Translation {
-    pub(crate) edge: Edge,
-    pub(crate) report: Report,
-    /// The objects that the report refuses.
-    pub(crate) refused: BTreeSet<ObjectId>,
 }
 
 /// What decides which Hosts take a Mapping, and what for.
@@ -74,6 +60,7 @@ struct Terms {
 struct Frame<'f, 'a> {
     set: &'a Set,
     options: &'a Options,
+    directory: Directory<'a>,
     ours: &'f Ours<'a>,
     world: World<'f, 'a>,
     hosts: &'f [HostEntry<'a>],
@@ -81,63 +68,70 @@ struct Frame<'f, 'a> {
     unauthorised: bool,
 }
 
+/// Where findings go: of what is translated every time, and of what is kept.
+struct Found<'f> {
+    findings: &'f mut Findings,
+    ledger: &'f mut Ledger,
+}
+
 impl Memory {
-    /// What the objects of `set` ask for.
-    pub(crate) fn translate(&mut self, set: &Set, options: &Options) -> Translation {
-        let changes = Changes::between(&self.set, set);
-        self.material.follow(&changes);
+    /// What the objects ask for. `places` are the Services whose endpoints may not be where they were.
+    pub(crate) fn translate(
+        &mut self,
+        changes: &Changes,
+        places: &HashSet<String>,
+        reader: Reader<'_>,
+        ledger: &mut Ledger,
+    ) -> Edge {
+        let Reader { set, options, directory, material, findings } = reader;
         if changes.all().any(|object| is_of_frame(object)) {
             self.frame = set.objects().iter().filter(|object| is_of_frame(object)).cloned().collect();
         }
         let objects = Arc::clone(&self.frame);
-        let mut findings = Findings::new(set);
-        let ours = Ours::select(&objects, options, &mut findings);
-        let settings = Settings::read(&ours, options, &mut findings);
+        let ours = Ours::select(&objects, options, findings);
+        let settings = Settings::read(&ours, options, findings);
         let contexts = Contexts::new(&ours);
-        let mut secrets = Secrets::new(set, options, std::mem::take(&mut self.material));
-        let hosts = hosts::read(&ours, &contexts, &settings, options, &mut secrets, &mut findings);
+        let mut secrets = Secrets::new(set, options, std::mem::take(material));
+        let hosts = hosts::read(&ours, &contexts, &settings, options, &mut secrets, findings);
         let frame = Frame {
             set,
             options,
+            directory,
             ours: &ours,
             world: World { settings: &settings, contexts: &contexts },
             hosts: &hosts,
             upstreams: &Upstreams::new(&ours, options),
-            unauthorised: missing_authorisation(&ours, &mut findings),
+            unauthorised: missing_authorisation(&ours, findings),
         };
-        let edge = self.edge(&frame, &changes, &mut secrets, &mut findings);
-        unused_contexts(&ours, &contexts, &mut findings);
-        self.material = secrets.into_material();
-        self.set = set.clone();
-        let found = findings.into_found();
-        self.ledger.replace(&self.found, &found);
-        self.found = found;
-        let (report, refused) = self.ledger.close();
-        Translation { edge, report, refused }
+        let mut found = Found { findings, ledger };
+        let edge = self.edge(&frame, changes, places, &mut secrets, &mut found);
+        unused_contexts(&ours, &contexts, findings);
+        *material = secrets.into_material();
+        edge
     }
 
     fn edge<'a>(
         &mut self,
         frame: &Frame<'_, 'a>,
         changes: &Changes,
+        places: &HashSet<String>,
         secrets: &mut Secrets<'a>,
-        findings: &mut Findings,
+        found: &mut Found<'_>,
     ) -> Edge {
-        let Frame { set, options, world, hosts, .. } = *frame;
-        let places = self.slices.follow(changes);
+        let Frame { options, directory, world, hosts, .. } = *frame;
+        let Found { findings, ledger } = found;
         let another = self.follow_options(options);
         let fresh = self.follow_basis() || another;
-        let read = self.read(frame, changes, fresh, secrets);
+        let read = self.read(frame, changes, fresh, secrets, ledger);
         let everywhere = self.follow_terms(frame) || fresh;
         if everywhere || !read.is_empty() {
             let mut association = Association::new(hosts, options.disable_strict_label_selectors);
             let which = (fresh || !everywhere).then_some(&*read);
-            self.mappings.place(which, &mut association, &mut self.ledger);
+            self.mappings.place(which, &mut association, ledger);
         }
         let Mappings { groups, clusters, .. } = &mut self.mappings;
-        let changed = groups.settle(world.settings, frame.unauthorised, &mut self.ledger);
-        let directory = Directory::new(set, &self.slices);
-        clusters.settle(&directory, &places, options, another, &mut self.ledger);
+        let changed = groups.settle(world.settings, frame.unauthorised, ledger);
+        clusters.settle(&directory, places, options, another, ledger);
         let mut tcp = tcp::Reader {
             world,
             options,
@@ -204,9 +198,10 @@ impl Memory {
         changes: &Changes,
         fresh: bool,
         secrets: &mut Secrets<'a>,
+        ledger: &mut Ledger,
     ) -> Vec<ObjectId> {
         for object in &changes.gone {
-            self.mappings.remove(&object.id, &mut self.patterns, &mut self.ledger);
+            self.mappings.remove(&object.id, &mut self.patterns, ledger);
         }
         let mut reader = mapping::Reader {
             world: frame.world,
@@ -233,7 +228,7 @@ impl Memory {
         readings.sort_by(|a, b| a.order.cmp(&b.order));
         let ids = readings.iter().map(|reading| reading.object.id.clone()).collect();
         for reading in readings {
-            self.mappings.insert(reading, &mut self.patterns, &mut self.ledger);
+            self.mappings.insert(reading, &mut self.patterns, ledger);
         }
         ids
     }

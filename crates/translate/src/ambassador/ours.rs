@@ -89,13 +89,25 @@ impl<'a> Ours<'a> {
                 (ids, &mut |ours| ours.resolvers.push(Of { object, spec }))
             }
             View::Inactive => return inactive(object, findings),
-            View::Written(_) | View::Foreign => return elsewhere::report(object, findings),
+            View::Written(_)
+            | View::Foreign
+            | View::AuthorizationPolicy(_)
+            | View::DestinationRule(_)
+            | View::Gateway(_)
+            | View::PeerAuthentication(_)
+            | View::RequestAuthentication(_)
+            | View::ServiceEntry(_)
+            | View::Telemetry(_)
+            | View::VirtualService(_)
+            | View::WorkloadEntry(_) => return elsewhere::report(object, findings),
             View::Mapping(_)
             | View::Service(_)
             | View::EndpointSlice(_)
             | View::Endpoints(_)
             | View::Secret(_)
             | View::Namespace
+            | View::ConfigMap(_)
+            | View::Pod(_)
             | View::Ingress(_)
             | View::IngressClass(_)
             | View::IngressClassParams(_)

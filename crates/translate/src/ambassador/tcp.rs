@@ -12,15 +12,15 @@ use plenipo_resources::Object;
 use plenipo_resources::ambassador::TcpMapping;
 use serde_json::Value;
 
-use super::directory::Directory;
 use super::group::shares;
 use super::hosts::{HostEntry, HostTls, certificate_for};
 use super::ours::{Of, Ours, source_of};
 use super::policy;
-use super::tls::Secrets;
 use super::upstream::{Clusters, Upstreams, Wanted, World};
+use crate::directory::Directory;
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
+use crate::secrets::Secrets;
 
 /// The TCPMappings of one address and host.
 #[derive(Debug)]

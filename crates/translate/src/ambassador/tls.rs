@@ -1,9 +1,7 @@
 //! TLS: what Hosts and TLSContexts ask for, resolved to certificates and roots, or to the reason why it cannot be.
 
-mod ciphers;
 mod client;
 mod legacy;
-mod secrets;
 mod server;
 
 use std::collections::BTreeMap;
@@ -17,7 +15,6 @@ use crate::findings::{Findings, Flaw};
 
 pub(crate) use client::{origination, unverified};
 pub(crate) use legacy::LegacyTls;
-pub(crate) use secrets::{KeyMaterial, SecretName, Secrets};
 pub(crate) use server::{Terms, terminate};
 
 /// TLSContexts by name. A reference to one is by name alone, whatever the namespace; the one of the referrer's own

@@ -18,9 +18,10 @@ use super::module::Settings;
 use super::ours::{Of, Ours};
 use super::policy::{Millis, millis};
 use super::service::{self, ServiceAddress};
-use super::tls::{self, Contexts, Secrets};
+use super::tls::{self, Contexts};
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
+use crate::secrets::Secrets;
 
 pub(crate) use clusters::Clusters;
 

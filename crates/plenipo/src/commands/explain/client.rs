@@ -18,11 +18,10 @@ pub(super) struct Believed {
 impl Believed {
     /// By the rules of the chain; `tls` tells whether the connection to the gateway is TLS.
     pub(super) fn by(rules: Forwarding, request: &Request, tls: bool) -> Self {
-        let trusted = !rules.use_remote_address || rules.trusted_hops > 0;
+        let trusted = rules.believes();
         let mut headers = request.headers.clone();
         let said = headers.contains_key("x-forwarded-for");
-        // As the edge, the proxy next to us is not in the list.
-        let place = rules.trusted_hops + u32::from(!rules.use_remote_address);
+        let place = rules.place_of_client();
         if trusted && !said && !request.balanced {
             headers.insert("x-forwarded-for", said_of_client(request, place));
         }

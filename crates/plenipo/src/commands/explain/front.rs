@@ -9,7 +9,7 @@ use plenipo_aws::local::{self, Local, LocalOptions};
 use plenipo_aws::stack::{Condition, Kind, Listener, ListenerProtocol, Scheme, Stack, Values};
 use plenipo_model::{
     Action, BalancerRules, ChainTls, ClientCertificateFields, Cluster, Edge, Endpoints, ForwardedFor,
-    HttpServer, SendProxyProtocol, Serve, TcpTarget,
+    HttpServer, ProxyProtocol, SendProxyProtocol, Serve, TcpTarget,
 };
 use plenipo_proxy::Snapshot;
 use plenipo_proxy::explain::{Outcome, Question, explain};
@@ -21,6 +21,9 @@ use crate::reading::Read;
 
 /// The address of a load balancer that nobody named with `--peer`.
 const BALANCER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 10));
+
+/// What clients get when the gateway closes the connection at its beginning.
+pub(super) const REFUSED: &str = "502 of the load balancer, a reset of one of layer 4";
 
 /// What a load balancer makes of a request.
 pub(super) enum Front {
@@ -151,7 +154,9 @@ impl Behind<'_> {
         match cluster.and_then(|name| self.local.edge.clusters.get(&name)) {
             Some(cluster) => self.arrive(cluster, &chain.serve, way),
             None => {
-                way.step("answer", "503: the target group has no target".to_owned());
+                let answer =
+                    if self.listener.protocol.is_http() { "503 of the load balancer" } else { "a reset" };
+                way.step("answer", format!("{answer}: there is no target group"));
                 Front::Ended
             }
         }
@@ -217,7 +222,9 @@ impl Behind<'_> {
                 None
             }
             Action::Respond(respond) => {
-                way.step("answer", format!("{} of the load balancer", respond.status.as_u16()));
+                let said =
+                    if respond.body.bytes().is_empty() { String::new() } else { format!(": {}", respond.body) };
+                way.step("answer", format!("{} of the load balancer{said}", respond.status.as_u16()));
                 None
             }
         }
@@ -240,14 +247,19 @@ impl Behind<'_> {
     /// The request as the gateway gets it.
     fn arrive(&self, cluster: &Cluster, serve: &Serve, way: &mut Way) -> Front {
         let Endpoints::Static(endpoints) = &cluster.endpoints else { return Front::Absent };
+        let elsewhere = |at: String| {
+            format!("{at}: they are not the gateway (`plenipo.io/gateway` on the Service says otherwise)")
+        };
         let Some(endpoint) = endpoints.first() else {
-            way.step("answer", "503: the target group has no target".to_owned());
+            let pods = "pods that nothing here tells the addresses of".to_owned();
+            way.step_of("targets", elsewhere(pods), &cluster.source);
             return Front::Ended;
         };
         let gateway: &Edge = &self.read.edge;
         let port = endpoint.address.port();
         let Some(listener) = gateway.listeners.iter().find(|listener| listener.bind.port() == port) else {
-            way.step("targets", format!("{}, which is not the gateway", endpoint.address));
+            let all: Vec<String> = endpoints.iter().map(|one| one.address.to_string()).collect();
+            way.step_of("targets", elsewhere(all.join(", ")), &cluster.source);
             return Front::Ended;
         };
         let opaque = !self.ends_tls() && !matches!(serve, Serve::Http(_));
@@ -261,6 +273,7 @@ impl Behind<'_> {
         });
         request.peer = match proxied {
             Some(_) => self.request.from,
+            None if cluster.from_client => self.request.peer_given.unwrap_or(self.request.from),
             None => self.request.peer_given.unwrap_or(BALANCER),
         };
         if !opaque {
@@ -279,6 +292,12 @@ impl Behind<'_> {
         let header =
             proxied.map(|version| format!(", after a PROXY header of {version}")).unwrap_or_default();
         way.step("hop", format!("port {} of the gateway gets {inside}{header}", listener.declared_port));
+        if proxied.is_none() && listener.proxy_protocol == ProxyProtocol::Required {
+            let without = "no PROXY header comes first: the gateway closes the connection";
+            way.step_of("proxy", without.to_owned(), &listener.source);
+            way.step("answer", REFUSED.to_owned());
+            return Front::Ended;
+        }
         Front::Passed(Box::new(request))
     }
 }

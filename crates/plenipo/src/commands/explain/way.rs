@@ -72,7 +72,7 @@ impl Way {
                 format!("no Host or TLSContext has a certificate for {lacking}: the handshake is refused"),
             );
             if request.balanced {
-                self.step("answer", "502 of the load balancer, a reset of one of layer 4".to_owned());
+                self.step("answer", front::REFUSED.to_owned());
             }
             return;
         };

@@ -67,6 +67,23 @@ fn addresses_have_their_forms() {
     }
 }
 
+#[test]
+fn http10_without_a_host_is_for_the_address_it_came_to() {
+    for (local, name, written) in [
+        ("192.0.2.1:8443", "192.0.2.1", "192.0.2.1"),
+        ("[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]"),
+        ("[::ffff:192.0.2.1]:8443", "192.0.2.1", "192.0.2.1"),
+    ] {
+        let connection = Connection { local: crate::sample::address(local), ..connection() };
+        let request = Request::get("/").version(Version::HTTP_10).body(()).expect("valid");
+        let (mut parts, ()) = request.into_parts();
+        let (rules, limits) = (BalancerRules::application(), HttpLimits::balancer());
+        let understood = understand(&rules, &limits, &connection, &Random::new(), &mut parts);
+        assert_eq!(understood.expect("sound").0.name, name);
+        assert_eq!(parts.headers["host"], written);
+    }
+}
+
 proptest! {
     /// Whatever is sent: what the balancer answers for is said once, by the balancer.
     #[test]

@@ -26,7 +26,19 @@ fn table(routes: Vec<Route>) -> Arc<RouteTable> {
 }
 
 fn asked<'a>(path: &'a str, method: &'a Method, headers: &'a HeaderMap) -> Asked<'a> {
-    Asked { host: "example.com", port: None, path, query: None, method, headers, peer: None, draw: 0 }
+    Asked {
+        host: "example.com",
+        port: None,
+        path,
+        query: None,
+        method,
+        authority: "example.com",
+        scheme: Some("https"),
+        headers,
+        claims: None,
+        peer: None,
+        draw: 0,
+    }
 }
 
 fn picks(table: &RouteTable, path: &str) -> Option<usize> {
@@ -58,11 +70,8 @@ fn the_first_in_order_wins_whatever_its_kind() {
 fn every_part_must_match() {
     let mut narrow = route(PathMatch::Prefix("/".into()));
     narrow.matches.method = Some(ValueMatch::Exact("POST".into()));
-    narrow.matches.headers = vec![HeaderMatch {
-        name: http::HeaderName::from_static("x-a"),
-        value: ValueMatch::Exact("1,2".into()),
-        invert: false,
-    }];
+    narrow.matches.headers =
+        vec![HeaderMatch::new(http::HeaderName::from_static("x-a"), ValueMatch::Exact("1,2".into()))];
     narrow.matches.query = vec![QueryMatch { name: "q".into(), value: ValueMatch::Exact("v".into()) }];
     let table = table(vec![narrow]);
     let mut headers = HeaderMap::new();

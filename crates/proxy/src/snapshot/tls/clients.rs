@@ -1,15 +1,16 @@
 //! Who checks the certificates of clients.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use plenipo_model::{ClientAuth, ClientRoots};
+use plenipo_model::{ClientAuth, ClientRoots, Pin};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{TlsError, root_store};
 
@@ -44,8 +45,102 @@ pub(super) fn verifier(
     if !roots.advertise_names {
         builder = builder.clear_root_hint_subjects();
     }
-    let verifier = builder.build()?;
-    Ok(if roots.ignore_expiry { Arc::new(IgnoringExpiry(verifier)) } else { verifier })
+    let mut verifier = builder.build()?;
+    if roots.ignore_expiry {
+        verifier = Arc::new(IgnoringExpiry(verifier));
+    }
+    let judged = roots.accept_untrusted
+        || [roots.subject_alt_names.len(), roots.spki_pins.len(), roots.hash_pins.len()] != [0; 3];
+    Ok(if judged { Arc::new(Judged { verifier, rules: roots.clone() }) } else { verifier })
+}
+
+/// Asks for more than roots that vouch for a certificate, or for less.
+#[derive(Debug)]
+struct Judged {
+    verifier: Arc<dyn ClientCertVerifier>,
+    rules: ClientRoots,
+}
+
+impl Judged {
+    /// Is the certificate one of those that the names and pins let in?
+    fn admits(&self, leaf: &CertificateDer<'_>) -> bool {
+        let ClientRoots { subject_alt_names, spki_pins, hash_pins, .. } = &self.rules;
+        let Ok((_, read)) = X509Certificate::from_der(leaf) else { return false };
+        let named = subject_alt_names.is_empty()
+            || alternative_names(&read).iter().any(|name| subject_alt_names.contains(name));
+        let unpinned = spki_pins.is_empty() && hash_pins.is_empty();
+        named
+            && (unpinned
+                || spki_pins.contains(&Pin::of(read.public_key().raw))
+                || hash_pins.contains(&Pin::of(leaf)))
+    }
+}
+
+fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    let names = extension.into_iter().flat_map(|extension| &extension.value.general_names);
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(text) | GeneralName::URI(text) | GeneralName::RFC822Name(text) => {
+                Some((*text).to_owned())
+            }
+            GeneralName::IPAddress(bytes) => {
+                let four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+                four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok().map(|ip| ip.to_string())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+impl ClientCertVerifier for Judged {
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // A client that looks for one by the names of roots would not show what is let in without any.
+        if self.rules.accept_untrusted { &[] } else { self.verifier.root_hint_subjects() }
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.verifier.verify_client_cert(leaf, intermediates, now);
+        if verified.is_err() && !self.rules.accept_untrusted {
+            return verified;
+        }
+        if self.admits(leaf) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// Takes every certificate whose key the client has, and clients without one.

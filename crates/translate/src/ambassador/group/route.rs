@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, StatusCode};
 use plenipo_model::{
-    Action, Forward, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route,
+    Action, Forward, Fraction, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route,
     Source, Target, Template,
 };
 
@@ -83,7 +83,7 @@ impl Routes {
     pub(crate) fn clusters(&self) -> Vec<Arc<str>> {
         let Action::Forward(forward) = &self.bare.action else { return Vec::new() };
         let targets = forward.targets.iter().map(|target| &target.cluster);
-        targets.chain(forward.mirror.iter().map(|mirror| &mirror.cluster)).cloned().collect()
+        targets.chain(forward.mirrors.iter().map(|mirror| &mirror.cluster)).cloned().collect()
     }
 }
 
@@ -177,7 +177,7 @@ fn forward(group: &Group<'_>, settings: &Settings<'_>, findings: &mut Findings) 
     Some(Forward {
         targets: targets.collect(),
         total: shares.total,
-        mirror: group.shadow.and_then(|shadow| mirror(shadow)),
+        mirrors: group.shadow.and_then(|shadow| mirror(shadow)).into_iter().collect(),
         retry: last(group, |rule| rule.policies.retry.as_ref()).or(settings.retry.as_ref()).cloned(),
         hash: balancing.or(settings.balancing.as_ref()).and_then(|balancing| balancing.hash.clone()),
         upgrades: last(group, |rule| rule.policies.upgrades.as_ref()).cloned().unwrap_or_default(),
@@ -192,7 +192,8 @@ fn mirror(shadow: &Rule) -> Option<Mirror> {
         Work::Shadow(plan, percent) => Some(Mirror {
             source: shadow.source.clone(),
             cluster: Arc::clone(plan.name()),
-            percent: *percent,
+            part: Fraction::percent(*percent),
+            host_suffix: true,
         }),
         _ => None,
     }

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::super::module::Settings;
 use super::super::ours::{Of, source_of};
-use super::super::tls::{Contexts, LegacyTls, SecretName, Secrets, Terms, terminate};
+use super::super::tls::{Contexts, LegacyTls, Terms, terminate};
 use super::HostTls;
 use crate::findings::{Findings, Flaw};
 use crate::options::Options;
+use crate::secrets::{SecretName, Secrets};
 
 /// Everything that reading a Host's TLS needs.
 pub(crate) struct Reader<'r, 'a> {

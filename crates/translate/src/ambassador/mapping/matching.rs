@@ -176,7 +176,7 @@ impl Named {
                     Flaw::new("bad-header-name", &field, message, "use letters, digits and dashes")
                 })?;
                 let value = value_match(value, regex, &field, patterns)?;
-                self.headers.push(HeaderMatch { name, value, invert: false });
+                self.headers.push(HeaderMatch::new(name, value));
             }
         }
         Ok(())

@@ -106,7 +106,7 @@ impl Tally {
 
 fn text(value: &ValueMatch) -> &str {
     match value {
-        ValueMatch::Exact(text) => text,
+        ValueMatch::Exact(text) | ValueMatch::Prefix(text) => text,
         ValueMatch::Regex(pattern) => pattern.as_str(),
         ValueMatch::Present | ValueMatch::Host(_) => "*",
     }

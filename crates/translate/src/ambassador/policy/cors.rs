@@ -54,5 +54,6 @@ pub(crate) fn cors(written: &Written, source: &Source, field: &str, flaws: &mut 
         exposed_headers: joined(&written.exposed_headers),
         credentials: written.credentials.unwrap_or(false),
         max_age,
+        unmatched_preflights_forwarded: true,
     }
 }

@@ -51,5 +51,5 @@ pub(crate) fn retry(written: &Written, field: &str) -> Result<RetryPolicy, Flaw>
     let statuses = statuses.collect::<Result<_, _>>()?;
     // Envoy: a zero timeout is no timeout.
     let per_try_timeout = per_try_timeout.filter(|time| !time.is_zero());
-    Ok(RetryPolicy { on, retries, per_try_timeout, statuses })
+    Ok(RetryPolicy { per_try_timeout, statuses, ..RetryPolicy::new(on, retries) })
 }

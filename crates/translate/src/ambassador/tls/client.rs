@@ -6,9 +6,10 @@ use plenipo_model::{Roots, Source, TlsClient, TlsVersion, Verify};
 use plenipo_resources::ambassador::TlsContext;
 
 use super::super::ours::{Of, source_of};
-use super::secrets::flaw;
-use super::{SecretName, Secrets, Terms, alpn, ciphers, unsupported, versions};
+use super::{Terms, alpn, unsupported, versions};
+use crate::ciphers;
 use crate::findings::{Findings, Flaw};
+use crate::secrets::{SecretName, Secrets, flaw};
 
 /// `https://` and nothing else: encrypted, to anybody, without a server name (what Emissary does).
 pub(crate) fn unverified(source: Source) -> TlsClient {

@@ -5,7 +5,7 @@ use plenipo_resources::ambassador::{TlsConfig, TlsContext};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::SecretName;
+use crate::secrets::SecretName;
 
 /// `server` (a certificate), `client` (what client certificates are checked against), and contexts for upstreams by any
 /// other name.

@@ -6,9 +6,10 @@ use plenipo_model::{Certificate, ClientAuth, ClientRoots, Source, TlsServer};
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::TlsConfig;
 
-use super::secrets::flaw;
-use super::{SecretName, Secrets, alpn, ciphers, unsupported, versions};
+use super::{alpn, unsupported, versions};
+use crate::ciphers;
 use crate::findings::{Findings, Flaw};
+use crate::secrets::{SecretName, Secrets, flaw};
 
 /// What is asked of a TLS server, and by which part of which object.
 #[derive(Clone, Debug)]

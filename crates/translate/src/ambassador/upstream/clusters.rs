@@ -7,9 +7,9 @@ use std::sync::Arc;
 use plenipo_model::{Cluster, Dns, Endpoints, Source};
 use plenipo_resources::Object;
 
-use super::super::directory::{Directory, Lookup};
 use super::super::mapping::Reading;
 use super::{Finds, Plan};
+use crate::directory::{Directory, Lookup};
 use crate::findings::{Finding, Findings};
 use crate::ledger::Ledger;
 use crate::options::Options;

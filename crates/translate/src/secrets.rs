@@ -16,6 +16,8 @@ use crate::options::Options;
 pub(crate) enum SecretName {
     /// A Secret.
     Secret { namespace: String, name: String },
+    /// A Secret as Istio's `credentialName` names it, whose entries may have other names.
+    Credential { namespace: String, name: String },
     /// Files: a chain with a key, or just one.
     Files { chain: String, key: Option<String> },
 }
@@ -35,7 +37,7 @@ impl SecretName {
 impl std::fmt::Display for SecretName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Secret { namespace, name } => write!(f, "Secret {namespace}/{name}"),
+            Self::Secret { namespace, name } | Self::Credential { namespace, name } => write!(f, "Secret {namespace}/{name}"),
             Self::Files { chain, key: Some(key) } => write!(f, "files {chain} and {key}"),
             Self::Files { chain, key: None } => write!(f, "file {chain}"),
         }
@@ -72,7 +74,7 @@ impl KeyMaterial {
             .collect();
         fn forget<T>(memo: &mut BTreeMap<SecretName, Known<T>>, changed: &HashSet<(&str, &str)>) {
             memo.retain(|name, (outcome, found)| match name {
-                SecretName::Secret { namespace, name } => {
+                SecretName::Secret { namespace, name } | SecretName::Credential { namespace, name } => {
                     !changed.contains(&(namespace.as_str(), name.as_str()))
                         && (outcome.is_ok() || !found.is_empty())
                 }
@@ -86,10 +88,27 @@ impl KeyMaterial {
 }
 
 /// Entries of a Secret in which a certificate chain, a key, roots and revocation lists are looked for, in this order.
-const CHAINS: [&str; 2] = ["tls.crt", "cert-chain.pem"];
-const KEYS: [&str; 3] = ["tls.key", "key.pem", "user.key"];
-const ROOTS: [&str; 3] = ["ca.crt", "root-cert.pem", "tls.crt"];
-const REVOCATIONS: [&str; 2] = ["crl.pem", "ca.crl"];
+struct Entries {
+    chains: &'static [&'static str],
+    keys: &'static [&'static str],
+    roots: &'static [&'static str],
+    revocations: &'static [&'static str],
+}
+
+const USUAL: Entries = Entries {
+    chains: &["tls.crt", "cert-chain.pem"],
+    keys: &["tls.key", "key.pem", "user.key"],
+    roots: &["ca.crt", "root-cert.pem", "tls.crt"],
+    revocations: &["crl.pem", "ca.crl"],
+};
+
+/// Istio's, whose generic form (`cert`, `key`) goes before that of `kubernetes.io/tls`.
+const CREDENTIAL: Entries = Entries {
+    chains: &["cert", "tls.crt"],
+    keys: &["key", "tls.key"],
+    roots: &["cacert", "ca.crt"],
+    revocations: &["crl", "ca.crl"],
+};
 
 impl<'a> Secrets<'a> {
     pub(crate) fn new(set: &'a Set, options: &'a Options, known: KeyMaterial) -> Self {
@@ -124,7 +143,7 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.certificates, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let chain = material.entry(&CHAINS).ok_or_else(|| material.lacks("tls.crt", findings))?;
+            let chain = material.entry(material.entries().chains).ok_or_else(|| material.lacks("tls.crt", findings))?;
             let key = material.key().ok_or_else(|| material.lacks("tls.key", findings))?;
             Certificate::from_pem(chain, key).map_err(|error| material.broken(&error, findings))
         })
@@ -143,9 +162,15 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.roots, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let pem = material.entry(&ROOTS).ok_or_else(|| material.lacks("ca.crt", findings))?;
+            let pem = material.entry(material.entries().roots).ok_or_else(|| material.lacks("ca.crt", findings))?;
             RootStore::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
+    }
+
+    /// Is there a place for revocation lists, with something in it?
+    pub(crate) fn has_revocation(&self, name: &SecretName) -> bool {
+        let material = Material::find(name, self.set, self.options);
+        material.is_ok_and(|material| material.entry(material.entries().revocations).is_some())
     }
 
     /// Revocation lists.
@@ -161,7 +186,7 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.revocations, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let pem = material.entry(&REVOCATIONS).ok_or_else(|| material.lacks("crl.pem", findings))?;
+            let pem = material.entry(material.entries().revocations).ok_or_else(|| material.lacks("crl.pem", findings))?;
             RevocationList::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
     }
@@ -184,20 +209,19 @@ fn looked_up<T>(
 
 /// One place with key material.
 enum Material<'a> {
-    Secret(&'a Object, &'a Secret),
+    Secret(&'a Object, &'a Secret, &'static Entries),
     Files { chain: &'a [u8], key: Option<&'a [u8]>, name: String },
 }
 
 impl<'a> Material<'a> {
     fn find(name: &SecretName, set: &'a Set, options: &'a Options) -> Result<Self, String> {
         match name {
-            SecretName::Secret { namespace, name: secret } => match set.get("Secret", namespace, secret) {
-                Some(object) => match &object.view {
-                    View::Secret(secret) => Ok(Self::Secret(object, secret)),
-                    _ => Err(format!("{name} is no Secret")),
-                },
-                None => Err(format!("there is no {name}")),
-            },
+            SecretName::Secret { namespace, name: secret } => {
+                Self::secret(name, set.get("Secret", namespace, secret), &USUAL)
+            }
+            SecretName::Credential { namespace, name: secret } => {
+                Self::secret(name, set.get("Secret", namespace, secret), &CREDENTIAL)
+            }
             SecretName::Files { chain, key } => {
                 let file = |path: &String| {
                     let bytes = options.files.get(path).map(Vec::as_slice);
@@ -212,9 +236,28 @@ impl<'a> Material<'a> {
         }
     }
 
+    fn secret(
+        name: &SecretName,
+        object: Option<&'a Arc<Object>>,
+        entries: &'static Entries,
+    ) -> Result<Self, String> {
+        let object = object.ok_or_else(|| format!("there is no {name}"))?;
+        match &object.view {
+            View::Secret(secret) => Ok(Self::Secret(object, secret, entries)),
+            _ => Err(format!("{name} is no Secret")),
+        }
+    }
+
+    fn entries(&self) -> &'static Entries {
+        match self {
+            Self::Secret(_, _, entries) => entries,
+            Self::Files { .. } => &USUAL,
+        }
+    }
+
     fn entry(&self, names: &[&str]) -> Option<&'a [u8]> {
         match self {
-            Self::Secret(_, secret) => {
+            Self::Secret(_, secret, _) => {
                 let found = names.iter().filter_map(|name| secret.data.get(*name));
                 found.map(Vec::as_slice).find(|bytes| !bytes.is_empty())
             }
@@ -224,19 +267,19 @@ impl<'a> Material<'a> {
 
     fn key(&self) -> Option<&'a [u8]> {
         match self {
-            Self::Secret(..) => self.entry(&KEYS),
+            Self::Secret(_, _, entries) => self.entry(entries.keys),
             Self::Files { key, .. } => *key,
         }
     }
 
     /// A Secret that has half of a certificate is broken; one that has something else altogether is just the wrong one.
     fn lacks(&self, entry: &'static str, findings: &mut Findings) -> String {
-        let half = self.entry(&CHAINS).is_some() != self.key().is_some();
+        let half = self.entry(self.entries().chains).is_some() != self.key().is_some();
         if entry.starts_with("tls.") && half {
             return self.refuse(format!("it has no {entry}"), entry, findings);
         }
         match self {
-            Self::Secret(object, _) => format!("{} has no {entry}", object.id),
+            Self::Secret(object, ..) => format!("{} has no {entry}", object.id),
             Self::Files { name, .. } => format!("{name}: there is no {entry}"),
         }
     }
@@ -248,7 +291,7 @@ impl<'a> Material<'a> {
     /// The Secret itself is refused, so that its last good content can serve on.
     fn refuse(&self, message: String, entry: &str, findings: &mut Findings) -> String {
         match self {
-            Self::Secret(object, _) => {
+            Self::Secret(object, ..) => {
                 let field = if entry.is_empty() { "data".to_owned() } else { format!("data.{entry}") };
                 let text = format!("{}: {message}", object.id);
                 let fix =

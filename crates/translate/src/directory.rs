@@ -201,5 +201,5 @@ fn arranged(mut found: Vec<SocketAddr>, family: DnsFamily) -> Vec<Endpoint> {
     }
     found.sort_unstable();
     found.dedup();
-    found.into_iter().map(|address| Endpoint { address, weight: 1 }).collect()
+    found.into_iter().map(Endpoint::at).collect()
 }

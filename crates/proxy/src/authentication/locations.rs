@@ -1,0 +1,86 @@
+//! Where tokens stand in a request.
+
+use std::borrow::Cow;
+
+use http::header::COOKIE;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use plenipo_model::TokenLocation;
+
+/// Tokens looked at in one place: each may cost a signature.
+const MOST: usize = 4;
+
+/// The tokens in this place.
+pub(super) fn tokens<'a>(location: &'a TokenLocation, parts: &'a Parts) -> Vec<Cow<'a, str>> {
+    match location {
+        TokenLocation::Header { name, prefix } => {
+            let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.filter_map(|value| behind(value, prefix)).take(MOST).map(Cow::Borrowed).collect()
+        }
+        TokenLocation::Query(name) => {
+            let pairs = parts.uri.query().unwrap_or_default().split('&');
+            let values = pairs.filter_map(|pair| value_of(pair, name));
+            let decoded = values.map(|value| percent_decode_str(value).decode_utf8_lossy());
+            decoded.take(MOST).collect()
+        }
+        TokenLocation::Cookie(name) => {
+            let values = cookies(&parts.headers).filter_map(|pair| cookie_value(pair, name));
+            values.take(MOST).map(Cow::Borrowed).collect()
+        }
+    }
+}
+
+/// Takes the tokens in this place out of the request.
+pub(super) fn remove(location: &TokenLocation, parts: &mut Parts) {
+    match location {
+        TokenLocation::Header { name, .. } => {
+            parts.headers.remove(name);
+        }
+        TokenLocation::Query(name) => {
+            let query = parts.uri.query().unwrap_or_default();
+            let rest: Vec<_> = query.split('&').filter(|pair| value_of(pair, name).is_none()).collect();
+            let path = parts.uri.path();
+            let left = if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
+            // A part of a query that was a URI's is one.
+            if let Ok(left) = PathAndQuery::try_from(left) {
+                parts.uri = left.into();
+            }
+        }
+        TokenLocation::Cookie(name) => {
+            let rest: Vec<_> = cookies(&parts.headers).filter(|pair| cookie_value(pair, name).is_none()).collect();
+            let rest = rest.join("; ");
+            parts.headers.remove(COOKIE);
+            if !rest.is_empty()
+                && let Ok(rest) = HeaderValue::from_str(&rest)
+            {
+                parts.headers.insert(COOKIE, rest);
+            }
+        }
+    }
+}
+
+/// What stands behind a prefix (its letters in any case, as RFC 9110 §11.1 has it for schemes), if anything does.
+fn behind<'a>(value: &'a str, prefix: &str) -> Option<&'a str> {
+    let start = value.get(..prefix.len())?;
+    let token = value[prefix.len()..].trim();
+    (start.eq_ignore_ascii_case(prefix) && !token.is_empty()).then_some(token)
+}
+
+fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
+    let (own, value) = pair.split_once('=')?;
+    let is_it = own == name || percent_decode_str(own).decode_utf8().is_ok_and(|own| own == name);
+    (is_it && !value.is_empty()).then_some(value)
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).map(str::trim)
+}
+
+fn cookie_value<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
+    let (own, value) = pair.split_once('=')?;
+    let value = value.trim().trim_matches('"');
+    (own.trim() == name && !value.is_empty()).then_some(value)
+}
