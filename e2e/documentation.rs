@@ -17,13 +17,17 @@ fn pages() -> Result<Vec<(String, String)>> {
 }
 
 #[test]
-fn the_page_on_emissary_names_every_case_and_no_other() -> Result<()> {
-    let page = fs::read_to_string(root().join("docs/emissary.md"))?;
-    let cases: BTreeSet<String> = fs::read_dir(root().join("testdata/emissary"))?
+fn the_pages_on_dialects_name_every_case_and_no_other() -> Result<()> {
+    ["emissary", "ingress"].into_iter().try_for_each(names_every_case)
+}
+
+fn names_every_case(dialect: &str) -> Result<()> {
+    let page = fs::read_to_string(root().join(format!("docs/{dialect}.md")))?;
+    let cases: BTreeSet<String> = fs::read_dir(root().join("testdata").join(dialect))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
     let missing: Vec<_> = cases.iter().filter(|case| !page.contains(&format!("`{case}`"))).collect();
-    assert!(missing.is_empty(), "not on the page: {missing:?}");
+    assert!(missing.is_empty(), "not on the page of {dialect}: {missing:?}");
     let rows = page
         .lines()
         .filter(|line| line.starts_with("| "))
@@ -35,7 +39,7 @@ fn the_page_on_emissary_names_every_case_and_no_other() -> Result<()> {
         word.contains('-') && word.chars().all(|c| c.is_ascii_lowercase() || "-0123456789".contains(c))
     };
     let strange: Vec<_> = named.filter(looks_like_a_case).filter(|word| !cases.contains(*word)).collect();
-    assert!(strange.is_empty(), "no such cases: {strange:?}");
+    assert!(strange.is_empty(), "no such cases of {dialect}: {strange:?}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod edge_running;
 mod edge_table;
 mod examples;
 mod gateway;
+mod istio;
 mod load;
 mod protocols;
 mod running;

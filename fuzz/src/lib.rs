@@ -6,6 +6,7 @@ mod framing;
 mod request;
 mod routes;
 mod template;
+mod token;
 mod translate;
 
 #[cfg(test)]
@@ -16,4 +17,5 @@ pub use framing::framing;
 pub use request::{forwarded_for, path_host};
 pub use routes::routes;
 pub use template::template;
+pub use token::token;
 pub use translate::translate;

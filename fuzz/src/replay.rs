@@ -41,6 +41,11 @@ fn template() {
 }
 
 #[test]
+fn token() {
+    replay("token", crate::token);
+}
+
+#[test]
 fn translate() {
     replay("translate", crate::translate);
 }

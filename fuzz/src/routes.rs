@@ -58,7 +58,6 @@ pub fn routes(input: &[u8]) {
             scheme: Some("http"),
             claims: None,
             peer: None,
-            claims: None,
             draw,
         };
         let with_port = host.port.map(|port| HostPattern::Exact(format!("{}:{port}", host.name)));

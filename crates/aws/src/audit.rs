@@ -103,6 +103,9 @@ pub struct HopTls {
     pub server: Checked,
     /// The certificate that the client of this hop shows.
     pub client: ClientShows,
+    /// Whose certificate that is, where it is known: the URI in it (in a mesh a SPIFFE ID), else its names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
     /// It does not end at the hop's end: this hop only carries it.
     pub carried: bool,
 }

@@ -37,7 +37,9 @@ pub enum KeysError {
     #[error("it is no JSON Web Key Set: {0}")]
     Malformed(#[source] serde_json::Error),
     /// Nothing in it can verify a signature.
-    #[error("none of its {0} keys is a public key for signatures that is supported (RSA, P-256, P-384, Ed25519)")]
+    #[error(
+        "none of its {0} keys is a public key for signatures that is supported (RSA, P-256, P-384, Ed25519)"
+    )]
     NothingUsable(usize),
 }
 

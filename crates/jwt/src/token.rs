@@ -130,7 +130,8 @@ impl<'a> Token<'a> {
         if self.time("nbf")?.is_some_and(|begins| begins > now.saturating_add(SKEW)) {
             return Err(Refused::NotYetValid);
         }
-        let meant = |audience: &Value| audience.as_str().is_some_and(|one| audiences.iter().any(|own| own == one));
+        let meant =
+            |audience: &Value| audience.as_str().is_some_and(|one| audiences.iter().any(|own| own == one));
         let fits = audiences.is_empty()
             || match self.claims.get("aud") {
                 Some(Value::Array(list)) => list.iter().any(meant),
@@ -148,7 +149,9 @@ impl<'a> Token<'a> {
         let mut tried = false;
         for key in keys.fitting(self.algorithm, &self.name, self.key_id()) {
             tried = true;
-            if crypto::verify(self.signature, self.message.as_bytes(), &key.key, self.algorithm).unwrap_or(false) {
+            if crypto::verify(self.signature, self.message.as_bytes(), &key.key, self.algorithm)
+                .unwrap_or(false)
+            {
                 return Ok(());
             }
         }

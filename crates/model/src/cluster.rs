@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::balancer::StickyEndpoint;
+use crate::health::{FailOpen, HealthCheck, OutlierDetection, SlowStartCurve};
 use crate::listener::SendProxyProtocol;
-use crate::policy::HeaderEdits;
 use crate::source::Source;
 use crate::tls::TlsClient;
 
@@ -31,6 +31,10 @@ pub struct Cluster {
     pub hash_size: Option<u32>,
     /// What is spoken to them.
     pub protocol: UpstreamProtocol,
+    /// Requests that came over HTTP/2 go on over HTTP/2, others over HTTP/1.1, whatever `protocol` says. (Health checks
+    /// keep to `protocol`; TLS is [`TlsClient::for_http2`] there.)
+    #[serde(skip_serializing_if = "is_false")]
+    pub as_client: bool,
     /// TLS towards them; none = clear text.
     pub tls: Option<Arc<TlsClient>>,
     /// PROXY header sent on every new connection.
@@ -85,28 +89,12 @@ pub struct Cluster {
     /// until then.
     #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<Duration>,
+    /// How its share grows in that time.
+    #[serde(skip_serializing_if = "SlowStartCurve::is_usual")]
+    pub slow_start_curve: SlowStartCurve,
     /// What is under way at an endpoint that is gone from `endpoints` is cut after so long; none = never.
     #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
     pub drain: Option<Duration>,
-}
-
-/// When unhealthy endpoints are used as if they were healthy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailOpen {
-    /// When fewer than half are healthy, so that the few left are not overrun (Envoy's "panic threshold", 50 %).
-    #[default]
-    BelowHalf,
-    /// When none is healthy (Application and Network Load Balancers).
-    WhenNone,
-    /// Never (Classic Load Balancers): without a healthy one there is none.
-    Never,
-}
-
-impl FailOpen {
-    fn is_usual(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Where a cluster's endpoints are.
@@ -130,6 +118,10 @@ pub struct Endpoint {
     /// a priority carries 1.4 times the part of it that is healthy (Envoy's overprovisioning factor).
     #[serde(skip_serializing_if = "is_first")]
     pub priority: u32,
+    /// It is spoken to in clear text, whatever [`Cluster::tls`] says of the others: a workload outside of the mesh whose
+    /// others are in it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub clear_text: bool,
 }
 
 /// A name to resolve, again and again.
@@ -145,6 +137,9 @@ pub struct Dns {
     pub family: DnsFamily,
     /// Ask again when the answer's time to live ends, instead of every 5 s.
     pub respect_ttl: bool,
+    /// Further names (or addresses) with ports; what they resolve to is used as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(String, u16)>,
 }
 
 /// What is done with an answer of several addresses.
@@ -270,136 +265,6 @@ pub struct Http2Keepalive {
     pub timeout: Duration,
 }
 
-/// Passive health: what endpoints answer tells which of them to leave out for a while (Envoy's outlier detection).
-///
-/// Failures in a row are counted for each endpoint over the whole process; one good answer begins anew.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct OutlierDetection {
-    /// Statuses of 500 and more in a row; unless `split_local_origin`, failures without an answer count as well. None =
-    /// they do not count. Envoy's default is 5.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub consecutive_5xx: Option<u32>,
-    /// Of these, 502, 503 and 504 in a row.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub consecutive_gateway: Option<u32>,
-    /// Connections that fail, time-outs and resets in a row; counts with `split_local_origin` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub consecutive_local_origin: Option<u32>,
-    /// Failures that no upstream answered are counted apart from answers.
-    pub split_local_origin: bool,
-    /// Time between two looks for endpoints to take back. Default 10 s.
-    #[serde(with = "crate::duration")]
-    pub interval: Duration,
-    /// An endpoint is out for this time multiplied by how often it was put out lately, and at most for 300 s (or this, if
-    /// longer). Default 30 s.
-    #[serde(with = "crate::duration")]
-    pub base_ejection: Duration,
-    /// No more than this part of the endpoints is out at a time, but one may be in any case unless it is the only one.
-    /// Default 10.
-    pub max_ejection_percent: u32,
-    /// With fewer of the endpoints in use, all are used; 0 = never, then a cluster without any in use refuses. Stands in
-    /// place of [`Cluster::fail_open`].
-    pub min_health_percent: u32,
-}
-
-impl Default for OutlierDetection {
-    fn default() -> Self {
-        Self {
-            consecutive_5xx: Some(5),
-            consecutive_gateway: None,
-            consecutive_local_origin: Some(5),
-            split_local_origin: false,
-            interval: Duration::from_secs(10),
-            base_ejection: Duration::from_secs(30),
-            max_ejection_percent: 10,
-            min_health_percent: 0,
-        }
-    }
-}
-
-/// An active health check.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct HealthCheck {
-    /// Time for one answer. Default 3 s.
-    #[serde(with = "crate::duration")]
-    pub timeout: Duration,
-    /// Time between checks. Default 5 s.
-    #[serde(with = "crate::duration")]
-    pub interval: Duration,
-    /// Passes in a row that make an endpoint healthy. Default 1.
-    pub healthy_after: u32,
-    /// Failures in a row that make it unhealthy. Default 2.
-    pub unhealthy_after: u32,
-    /// What is asked.
-    pub probe: HealthProbe,
-    /// The port to ask on; none = that of the traffic.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// By TLS or not.
-    #[serde(skip_serializing_if = "HealthTransport::is_traffic")]
-    pub transport: HealthTransport,
-}
-
-/// How a health check reaches an endpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HealthTransport {
-    /// As the traffic does.
-    #[default]
-    Traffic,
-    /// In clear text.
-    ClearText,
-    /// By TLS like this.
-    Tls(Arc<TlsClient>),
-}
-
-impl HealthCheck {
-    /// On the port of the traffic and as the traffic goes; one pass makes healthy, two failures unhealthy.
-    pub fn new(timeout: Duration, interval: Duration, probe: HealthProbe) -> Self {
-        let (port, transport) = (None, HealthTransport::Traffic);
-        Self { timeout, interval, healthy_after: 1, unhealthy_after: 2, probe, port, transport }
-    }
-}
-
-impl HealthTransport {
-    fn is_traffic(&self) -> bool {
-        *self == Self::Traffic
-    }
-}
-
-/// What a health check asks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HealthProbe {
-    /// A GET.
-    Http {
-        /// Path and query.
-        path: String,
-        /// Host header; none = the cluster's name.
-        host: Option<String>,
-        /// Changes to the probe's headers.
-        headers: HeaderEdits,
-        /// Inclusive ranges of statuses that pass; empty = 200.
-        statuses: Vec<(u16, u16)>,
-    },
-    /// grpc.health.v1 Check.
-    Grpc {
-        /// Service name asked for.
-        service: String,
-        /// `:authority`; none = the cluster's name.
-        authority: Option<String>,
-    },
-    /// An empty gRPC call of any method, over HTTP/2.
-    GrpcCall {
-        /// `/package.Service/Method`.
-        path: String,
-        /// Inclusive ranges of gRPC statuses that pass.
-        statuses: Vec<(u16, u16)>,
-    },
-    /// A connection that opens.
-    Tcp,
-}
-
 fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -420,6 +285,7 @@ impl Cluster {
             balance: Balance::RoundRobin,
             hash_size: None,
             protocol: UpstreamProtocol::Http1,
+            as_client: false,
             tls: None,
             send_proxy: None,
             connect_timeout: Duration::from_secs(3),
@@ -438,6 +304,7 @@ impl Cluster {
             fail_open: FailOpen::default(),
             sticky: None,
             slow_start: None,
+            slow_start_curve: SlowStartCurve::default(),
             drain: None,
             from_client: false,
         }
@@ -455,7 +322,7 @@ impl Cluster {
 impl Endpoint {
     /// An address of weight 1 and the first priority.
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, weight: 1, priority: 0 }
+        Self { address, weight: 1, priority: 0, clear_text: false }
     }
 }
 

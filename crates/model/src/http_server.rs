@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -10,12 +9,13 @@ use serde::Serialize;
 use crate::authentication::Authentication;
 use crate::authorization::Authorization;
 use crate::balancer::{BalancerRules, ClientCertificateFields};
+use crate::client_auth::ClientRoots;
 use crate::host::HostPattern;
+use crate::http_limits::HttpLimits;
 use crate::policy::HeaderEdits;
 use crate::route::Route;
 use crate::source::Source;
 use crate::template::Template;
-use crate::tls::ClientRoots;
 
 /// HTTP behind one chain.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -53,6 +53,9 @@ pub struct HttpServer {
     pub proper_case: bool,
     /// Leave out the `x-envoy-*` headers that say what the gateway did.
     pub suppress_envoy_headers: bool,
+    /// Tell upstreams the number of the attempt (`x-envoy-attempt-count`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub attempt_count: bool,
     /// Client certificate towards upstreams (`x-forwarded-client-cert`).
     pub client_cert: ClientCertHeader,
     /// Who may come in at all.
@@ -184,30 +187,6 @@ pub enum UnderscorePolicy {
     Drop,
 }
 
-/// Sizes and times of HTTP behind one chain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct HttpLimits {
-    /// Bytes of a request's head; more is 431. Default 60 KiB.
-    pub header_bytes: usize,
-    /// Fields of a request's head; more is 431. Default 100.
-    pub header_fields: usize,
-    /// Bytes of a request's target; more is 414. Default 16 KiB.
-    pub target_bytes: usize,
-    /// Bytes of a request's body; more is 413. None = no limit.
-    pub body_bytes: Option<u64>,
-    /// From the first byte of a head to its last. Default 10 s.
-    #[serde(with = "crate::duration")]
-    pub header_timeout: Duration,
-    /// A connection without a request is closed after so long. Default 1 h.
-    #[serde(with = "crate::duration")]
-    pub idle_timeout: Duration,
-    /// A connection takes no new request after so long; none = no limit.
-    #[serde(with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
-    pub lifetime: Option<Duration>,
-    /// Streams of one HTTP/2 connection. Default 100.
-    pub max_streams: u32,
-}
-
 /// Client certificate towards upstreams.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -310,21 +289,6 @@ pub enum AccessLogFormat {
     },
 }
 
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            header_bytes: 60 * 1024,
-            header_fields: 100,
-            target_bytes: 16 * 1024,
-            body_bytes: None,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(3600),
-            lifetime: None,
-            max_streams: 100,
-        }
-    }
-}
-
 impl HttpServer {
     /// The usual edge: nobody in front is believed, paths are normalised, nothing else.
     pub fn new(source: Source, hosts: Vec<VirtualHost>) -> Self {
@@ -344,6 +308,7 @@ impl HttpServer {
             allow_chunked_length: false,
             proper_case: false,
             suppress_envoy_headers: false,
+            attempt_count: false,
             client_cert: ClientCertHeader::Sanitize,
             addresses: None,
             authentication: None,
@@ -361,22 +326,6 @@ impl HttpServer {
     /// Are `x-envoy-*` fields written, which say what the gateway did?
     pub fn adds_envoy_headers(&self) -> bool {
         !self.suppress_envoy_headers && self.balancer.is_none()
-    }
-}
-
-impl HttpLimits {
-    /// Those of an Application Load Balancer: 16 KiB of request line, 64 KiB of head, 60 s for a head and between
-    /// requests, an hour for a connection, 128 streams.
-    pub fn balancer() -> Self {
-        Self {
-            header_bytes: 64 * 1024,
-            header_fields: 1000,
-            header_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(60),
-            lifetime: Some(Duration::from_secs(3600)),
-            max_streams: 128,
-            ..Self::default()
-        }
     }
 }
 

@@ -11,11 +11,15 @@ mod action;
 mod authentication;
 mod authorization;
 mod balancer;
+mod client_auth;
 mod cluster;
 mod duration;
 mod edge;
+mod external;
 mod fault;
+mod health;
 mod host;
+mod http_limits;
 mod http_server;
 mod listener;
 mod location;
@@ -34,26 +38,30 @@ pub use action::{
 };
 pub use authentication::{Authentication, ClaimHeader, KeySource, RemoteKeys, TokenLocation, TokenRule};
 pub use authorization::{
-    AccessPolicy, AccessRule, AccessTest, Authorization, CheckHeader, CheckPath, CheckedBody,
-    ExternalAuthorization, ExternalProtocol, ExternalRule, Fact, GrpcCheck, Guard, HttpCheck, NameMatch,
-    TextMatch,
+    AccessPolicy, AccessRule, AccessTest, Authorization, ExternalRule, Fact, Guard, TextMatch,
 };
 pub use balancer::{
     BalancerAnswers, BalancerRules, ClientCertificateFields, ClientProtocol, Desync, ForwardedFor,
     StickyEndpoint, StickyTargets, TlsFields,
 };
+pub use client_auth::{ClientAuth, ClientRoots};
 pub use cluster::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, FailOpen, HealthCheck, HealthProbe,
-    HealthTransport, Http2Keepalive, LimitSet, Limits, OutlierDetection, Priority, RetryBudget, TcpKeepalive,
-    UpstreamProtocol,
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoint, Endpoints, Http2Keepalive, LimitSet, Limits,
+    Priority, RetryBudget, TcpKeepalive, UpstreamProtocol,
 };
 pub use edge::{Edge, PortMap};
+pub use external::{
+    CheckHeader, CheckPath, CheckedBody, ExternalAuthorization, ExternalProtocol, GrpcCheck, HttpCheck,
+    NameMatch, SignIn,
+};
 pub use fault::{Abort, Fault};
+pub use health::{FailOpen, HealthCheck, HealthProbe, HealthTransport, OutlierDetection, SlowStartCurve};
 pub use host::{HostPattern, HostPatternError};
+pub use http_limits::HttpLimits;
 pub use http_server::{
     AccessLog, AccessLogFormat, AddressRules, ClientCertDetails, ClientCertHeader, ErrorBody, ErrorResponse,
-    ForwardedIdentity, Forwarding, HttpLimits, HttpServer, InsecureAction, PathPolicy, Refusal,
-    SecurityModel, UnderscorePolicy, VirtualHost,
+    ForwardedIdentity, Forwarding, HttpServer, InsecureAction, PathPolicy, Refusal, SecurityModel,
+    UnderscorePolicy, VirtualHost,
 };
 pub use listener::{
     Accepts, Chain, ChainTls, Listener, ProxyProtocol, ProxyTlvs, SendProxyProtocol, Serve, TcpRoute,
@@ -68,6 +76,6 @@ pub use route::Route;
 pub use source::{Fingerprint, Pin, Source};
 pub use template::{Operator, Segment, Template, TemplateError};
 pub use tls::{
-    Certificate, CertificateError, ClientAuth, ClientRoots, RevocationList, RootStore, Roots, SecretKey,
-    TlsClient, TlsServer, TlsVersion, Verify,
+    Certificate, CertificateError, RevocationList, RootStore, Roots, SecretKey, TlsClient, TlsServer,
+    TlsVersion, Verify,
 };

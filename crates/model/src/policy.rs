@@ -225,3 +225,25 @@ pub(crate) fn as_text<S: Serializer>(name: &HeaderName, serializer: S) -> Result
 fn as_texts<S: Serializer>(names: &[HeaderName], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(names.iter().map(HeaderName::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_maximum() {
+        let course = |mut backoff: Backoff| {
+            std::array::from_fn::<_, 7, _>(|_| {
+                let pause = backoff.base.as_millis();
+                backoff.lengthen();
+                pause
+            })
+        };
+        let of = |base, max| Backoff { base: Duration::from_millis(base), max: Duration::from_millis(max) };
+        assert_eq!(course(Backoff::default()), [25, 50, 100, 200, 250, 250, 250]);
+        assert_eq!(course(of(25, 10_000)), [25, 50, 100, 200, 400, 800, 1600]);
+        assert_eq!(course(of(25, 25)), [25; 7]);
+        assert_eq!(course(of(25, 10)), [25, 10, 10, 10, 10, 10, 10]);
+        assert_eq!(course(of(0, 0)), [0; 7]);
+    }
+}

@@ -8,7 +8,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use serde::{Serialize, Serializer};
 
-use crate::source::{Fingerprint, Pin, Source};
+use crate::client_auth::ClientAuth;
+use crate::source::{Fingerprint, Source};
 
 /// How a listener ends TLS.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -38,6 +39,10 @@ pub struct TlsClient {
     pub source: Source,
     /// Server name to send; none sends none.
     pub server_name: Option<String>,
+    /// The host that a request goes upstream with is sent in its place, and where `verify` names nobody the certificate
+    /// must be valid for what is sent. Relayed connections have no host.
+    #[serde(skip_serializing_if = "is_false")]
+    pub name_by_host: bool,
     /// What of the upstream's certificate is checked.
     pub verify: Verify,
     /// Certificate shown when the upstream asks.
@@ -50,6 +55,18 @@ pub struct TlsClient {
     pub cipher_suites: Vec<String>,
     /// Protocols offered; empty = chosen by what the cluster speaks.
     pub alpn: Vec<String>,
+}
+
+impl TlsClient {
+    /// The same for HTTP/2: names offered that end in `http/1.1` end in `h2` there.
+    #[must_use]
+    pub fn for_http2(&self) -> Self {
+        let name = |name: &String| match name.strip_suffix("http/1.1") {
+            Some(before) => format!("{before}h2"),
+            None => name.clone(),
+        };
+        Self { alpn: self.alpn.iter().map(name).collect(), ..self.clone() }
+    }
 }
 
 /// What of an upstream's certificate is checked.
@@ -75,73 +92,6 @@ pub enum Roots {
     System,
     /// Those given.
     Given(Arc<RootStore>),
-}
-
-/// Whether clients must show a certificate.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientAuth {
-    /// Not asked for.
-    None,
-    /// Asked for; one that is shown must be valid.
-    Optional(ClientRoots),
-    /// Without a valid one the handshake fails.
-    Required(ClientRoots),
-    /// Asked for, without naming authorities; none, expired and untrusted ones are all let in, for somebody behind to
-    /// judge. Only that the client has the key is made sure of.
-    Unverified,
-}
-
-/// Against what client certificates are checked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct ClientRoots {
-    /// Trusted roots.
-    pub roots: Arc<RootStore>,
-    /// Revocation lists; a certificate named in one is refused.
-    pub revocation: Option<Arc<RevocationList>>,
-    /// Name the roots in the request for a certificate, so that clients choose one by them. Usual.
-    #[serde(skip_serializing_if = "is_true")]
-    pub advertise_names: bool,
-    /// Take client certificates that have expired.
-    #[serde(skip_serializing_if = "is_false")]
-    pub ignore_expiry: bool,
-    /// Names (DNS, URI, address or mail) of which the certificate must have one, letter for letter; empty = any.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub subject_alt_names: Vec<String>,
-    /// SHA-256 of public keys (`SubjectPublicKeyInfo`). With these or `hash_pins`, the certificate must be among one of
-    /// the two.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub spki_pins: Vec<Pin>,
-    /// SHA-256 of certificates.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hash_pins: Vec<Pin>,
-    /// Certificates that no root vouches for are let in, for somebody behind to judge; names and pins hold all the same.
-    #[serde(skip_serializing_if = "is_false")]
-    pub accept_untrusted: bool,
-}
-
-impl ClientRoots {
-    /// The usual checks against these roots.
-    pub fn new(roots: Arc<RootStore>, revocation: Option<Arc<RevocationList>>) -> Self {
-        Self {
-            roots,
-            revocation,
-            advertise_names: true,
-            ignore_expiry: false,
-            subject_alt_names: Vec::new(),
-            spki_pins: Vec::new(),
-            hash_pins: Vec::new(),
-            accept_untrusted: false,
-        }
-    }
-}
-
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// TLS versions that the stack speaks.
@@ -399,4 +349,8 @@ impl Serialize for RevocationList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|list| Fingerprint::of(list)))
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -238,6 +238,7 @@ impl Control {
     async fn stop(mut self, mut signals: Signals) -> Exit {
         tracing::info!("draining; a second signal stops at once");
         let Self { proxy, balancers, .. } = &mut self;
+        proxy.retire();
         let drained = async {
             // From the outside in: what the load balancers still carry goes through the gateway.
             if let Some(balancers) = balancers {

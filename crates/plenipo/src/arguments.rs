@@ -1,6 +1,7 @@
 //! The command line as typed. What it means together with the environment is worked out in `settings`.
 
 mod balancers;
+mod ingress;
 mod mesh;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use plenipo_resources::Severity;
 
 pub(crate) use balancers::{BalancerArguments, EdgeArguments, PemPair, TrustFiles};
+pub(crate) use ingress::IngressArguments;
 pub(crate) use mesh::{IdentityOrigin, MeshArguments};
 
 /// A Kubernetes edge gateway in one binary.
@@ -76,6 +78,8 @@ pub(crate) struct ReadingArguments {
     pub(crate) port_map: Vec<(u16, u16)>,
     #[command(flatten)]
     pub(crate) mesh: MeshArguments,
+    #[command(flatten)]
+    pub(crate) ingress: IngressArguments,
 }
 
 #[derive(Args, Debug)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use plenipo_admin::{Identity, Token};
 use plenipo_model::PortMap;
-use plenipo_translate::Options;
+use plenipo_translate::{IngressOptions, Options};
 
 use crate::arguments::{LogFormat, ReadingArguments, RunArguments};
 use crate::balancers::BalancerSettings;
@@ -82,8 +82,14 @@ impl Reading {
             ports.insert(*declared, *bound);
         }
         let (istio, mesh) = mesh::read(&arguments.mesh, environment);
+        let classes = &arguments.ingress.ingress_class;
+        let ingress = IngressOptions {
+            classes: (!classes.is_empty()).then(|| classes.iter().cloned().collect()),
+            default_certificate: arguments.ingress.default_certificate.clone(),
+        };
         let options = Options {
             istio,
+            ingress,
             ambassador_id: text(&arguments.ambassador_id, "AMBASSADOR_ID"),
             namespace: text(&arguments.namespace, "AMBASSADOR_NAMESPACE"),
             // Emissary: any non-empty value, "false" included.
@@ -267,6 +273,15 @@ mod tests {
             assert!(refused.to_string().contains("of its own"), "{refused}");
         }
         assert!(settings("--config x --port-map 80=9080 --port-map 443=9443 --port-map 80=9080", []).is_ok());
+    }
+
+    #[test]
+    fn the_time_to_drain_is_for_who_meets_the_clients() {
+        let alone = settings("--config x --min-drain 2s", []).unwrap();
+        assert_eq!((alone.proxy.min_drain, alone.balancers.is_none()), (Duration::from_secs(2), true));
+        let behind = settings("--edge x --min-drain 2s", []).unwrap();
+        assert_eq!(behind.proxy.min_drain, Duration::ZERO);
+        assert_eq!(behind.balancers.unwrap().proxy.min_drain, Duration::from_secs(2));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use plenipo_jwt::{Claims, Refused, Token};
 use plenipo_model::{Authentication, Source, TokenLocation, TokenRule};
 
-pub(crate) use keys::{KeySet, KeySets};
+use crate::headers;
+
+pub(crate) use keys::{KeySet, KeySets, Places};
 
 /// What rules without locations say (RFC 6750 §2).
 const PARAMETER: &str = "access_token";
@@ -62,34 +64,42 @@ impl CompiledAuthentication {
     /// `now` is seconds since 1970.
     ///
     /// # Errors
-    /// When there are tokens, and no rule accepts one.
+    /// When there is a token that no rule accepts, even besides one that is good: a service might believe the other.
     pub(crate) async fn authenticate(&self, parts: &mut Parts, now: u64) -> Result<Option<Claims>, Refused> {
         for name in &self.own {
-            parts.headers.remove(name);
+            headers::strip(name, &mut parts.headers);
         }
-        let Some(found) = self.find(parts, now).await? else { return Ok(None) };
-        let Found { rule, location, claims } = found;
-        if !rule.model.forward_token {
-            locations::remove(location, parts);
+        let mut found = self.find(parts, now).await?;
+        for found in found.iter().filter(|found| !found.rule.model.forward_token) {
+            locations::remove(found.location, parts);
         }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let Found { rule, claims, .. } = found.swap_remove(0);
         tell(&rule.model, &claims, &mut parts.headers);
         Ok(Some(claims))
     }
 
-    /// The first token that a rule accepts.
-    async fn find(&self, parts: &Parts, now: u64) -> Result<Option<Found<'_>>, Refused> {
-        let mut refused = None;
+    /// Every token, the first one first, with the rule that accepts it.
+    async fn find(&self, parts: &Parts, now: u64) -> Result<Vec<Found<'_>>, Refused> {
+        let mut accepted: Vec<(Cow<'_, str>, Found<'_>)> = Vec::new();
+        let mut refused: Vec<(Cow<'_, str>, Refused)> = Vec::new();
         for rule in &self.rules {
             for location in &rule.locations {
-                for text in locations::tokens(location, parts) {
+                for text in locations::tokens(location, parts)? {
                     match rule.verify(&text, now).await {
-                        Ok(claims) => return Ok(Some(Found { rule, location, claims })),
-                        Err(why) => refused = Some(worse(refused, why)),
+                        Ok(claims) => accepted.push((text, Found { rule, location, claims })),
+                        Err(why) => refused.push((text, why)),
                     }
                 }
             }
         }
-        refused.map_or(Ok(None), Err)
+        let bad = refused.into_iter().filter(|(text, _)| accepted.iter().all(|(good, _)| good != text));
+        match bad.fold(None, |before, (_, why)| Some(worse(before, why))) {
+            Some(why) => Err(why),
+            None => Ok(accepted.into_iter().map(|(_, found)| found).collect()),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Bodies, as the stages see them: streams of bytes with back-pressure, never whole in memory.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -41,6 +42,8 @@ pub(crate) struct RequestBody {
 
 enum Kind {
     Empty,
+    /// One that is known; none when it was given.
+    Whole(Option<Bytes>),
     Shared(Rc<RefCell<Inbound>>),
     /// None ends it; a channel that ends without cuts it.
     Copy(mpsc::Receiver<Option<Frame<Bytes>>>),
@@ -50,12 +53,16 @@ enum Kind {
 pub(crate) struct Inbound {
     source: Incoming,
     ended: bool,
-    /// Frames already taken, while they can be replayed; none when that is not wanted or they grew too large.
-    record: Option<Vec<Frame<Bytes>>>,
+    /// Frames already taken: all of them, while they can be replayed; else those that were looked at first.
+    record: Vec<Frame<Bytes>>,
+    /// Frames are kept for another attempt.
+    replay: bool,
+    /// Frames at the beginning that somebody has looked at, and that are still to be sent.
+    looked_at: usize,
     taken: usize,
     bytes: u64,
     limit: Option<u64>,
-    copy_to: Option<mpsc::Sender<Option<Frame<Bytes>>>>,
+    copies: Vec<mpsc::Sender<Option<Frame<Bytes>>>>,
     exceeded: bool,
     broken: Option<Break>,
     /// Last time that something came; first, when the request did.
@@ -77,6 +84,11 @@ impl RequestBody {
         Self { kind: Kind::Empty, next: 0 }
     }
 
+    /// This, and nothing else.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self { kind: Kind::Whole(Some(bytes)), next: 0 }
+    }
+
     /// The client's body.
     pub(crate) fn inbound(inbound: &Rc<RefCell<Inbound>>) -> Self {
         Self { kind: Kind::Shared(Rc::clone(inbound)), next: 0 }
@@ -94,11 +106,13 @@ impl Inbound {
         Self {
             source,
             ended: false,
-            record: replay.then(Vec::new),
+            record: Vec::new(),
+            replay,
+            looked_at: 0,
             taken: 0,
             bytes: 0,
             limit,
-            copy_to: None,
+            copies: Vec::new(),
             exceeded: false,
             broken: None,
             moved: Instant::now(),
@@ -107,7 +121,39 @@ impl Inbound {
 
     /// Also sends every frame there, as long as there is room.
     pub(crate) fn copy_to(&mut self, copy: mpsc::Sender<Option<Frame<Bytes>>>) {
-        self.copy_to = Some(copy);
+        let looked_at = self.record.iter().all(|frame| copy.try_send(Some(clone(frame))).is_ok());
+        if looked_at {
+            self.copies.push(copy);
+        }
+        if self.ended() {
+            self.end_copies();
+        }
+    }
+
+    /// Looks at the first bytes, which stay to be sent; true when there are more of them than that. None when the body
+    /// broke off.
+    pub(crate) async fn look_at(&mut self, most: usize) -> Option<(Bytes, bool)> {
+        while self.bytes <= most as u64 && !self.ended() {
+            let frame = poll_fn(|cx| self.poll_next(cx)).await;
+            match frame {
+                Some(Ok(frame)) => self.record.push(frame),
+                Some(Err(_)) => return None,
+                None => break,
+            }
+            self.looked_at = self.record.len();
+        }
+        let mut bytes = BytesMut::new();
+        for data in self.record.iter().filter_map(Frame::data_ref) {
+            bytes.extend_from_slice(&data[..data.len().min(most - bytes.len())]);
+        }
+        Some((bytes.freeze(), self.bytes > most as u64))
+    }
+
+    /// What was looked at goes upstream now, and the rest, with this limit. With `replay` as in [`Inbound::new`].
+    pub(crate) fn go_on(mut self, limit: Option<u64>, replay: bool) -> Self {
+        (self.limit, self.replay) = (limit, replay);
+        self.exceeded |= limit.is_some_and(|limit| self.bytes > limit);
+        self
     }
 
     /// Bytes received so far.
@@ -137,15 +183,32 @@ impl Inbound {
 
     /// Can another attempt send the whole body?
     pub(crate) fn replayable(&self) -> bool {
-        self.taken == 0 || self.record.is_some()
+        self.record.len() == self.taken
     }
 
-    /// Takes the next frame from the client and records it.
+    /// Takes the next frame from the client, records it as wanted, and copies it.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(self.poll_next(cx));
+        if let Some(Ok(frame)) = &polled {
+            self.replay &= self.bytes <= REPLAY_LIMIT as u64;
+            match self.replay {
+                true => self.record.push(clone(frame)),
+                false => self.record.truncate(self.looked_at),
+            }
+            // A copy that is slower than the client is broken off rather than slowing the original down.
+            self.copies.retain(|copy| copy.try_send(Some(clone(frame))).is_ok());
+        }
+        if self.ended() {
+            self.end_copies();
+        }
+        Poll::Ready(polled)
+    }
+
+    /// Takes the next frame from the client.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
             None => {
                 (self.ended, self.moved) = (true, Instant::now());
-                self.end_copy();
                 return Poll::Ready(None);
             }
             Some(Err(error)) => {
@@ -162,27 +225,12 @@ impl Inbound {
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         }
         self.taken += 1;
-        if self.bytes > REPLAY_LIMIT as u64 {
-            self.record = None;
-        }
-        if let Some(record) = &mut self.record {
-            record.push(clone(&frame));
-        }
-        if let Some(copy) = &self.copy_to
-            && copy.try_send(Some(clone(&frame))).is_err()
-        {
-            // The copy is slower than the client: it is broken off rather than slowing the original down.
-            self.copy_to = None;
-        }
-        if self.source.is_end_stream() {
-            self.end_copy();
-        }
         Poll::Ready(Some(Ok(frame)))
     }
 
-    /// Tells the copy that it is complete. One that hears nothing more instead is cut.
-    fn end_copy(&mut self) {
-        if let Some(copy) = self.copy_to.take() {
+    /// Tells the copies that they are complete. One that hears nothing more instead is cut.
+    fn end_copies(&mut self) {
+        for copy in self.copies.drain(..) {
             // Without room for the word it is not complete either.
             let _ = copy.try_send(None);
         }
@@ -263,6 +311,7 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         match &mut this.kind {
             Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Copy(frames) => Poll::Ready(match ready!(frames.poll_recv(cx)) {
                 Some(Some(frame)) => Some(Ok(frame)),
                 Some(None) => None,
@@ -270,7 +319,10 @@ impl HttpBody for RequestBody {
             }),
             Kind::Shared(inbound) => {
                 let mut inbound = inbound.borrow_mut();
-                if let Some(frame) = inbound.record.as_ref().and_then(|record| record.get(this.next)) {
+                if inbound.exceeded {
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
+                if let Some(frame) = inbound.record.get(this.next) {
                     let frame = clone(frame);
                     this.next += 1;
                     return Poll::Ready(Some(Ok(frame)));
@@ -291,6 +343,7 @@ impl HttpBody for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
+            Kind::Whole(bytes) => bytes.is_none(),
             Kind::Copy(_) => false,
             Kind::Shared(inbound) => {
                 let inbound = inbound.borrow();
@@ -302,6 +355,7 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Copy(_) => SizeHint::default(),
             Kind::Shared(inbound) => {
                 let inbound = inbound.borrow();

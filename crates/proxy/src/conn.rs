@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use ipnet::IpNet;
-use plenipo_model::{ProxyProtocol, TlsServer};
+use plenipo_model::{ClientAuth, ProxyProtocol, TlsServer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -310,7 +310,12 @@ impl Early<'_> {
         let own = own.and_then(|own| ClientCertificate::read(own.chain().first()?));
         let own_uris = own.map(|own| own.uris).unwrap_or_default();
         let server_name = hello.server_name.clone();
-        let tls = Tls { version, cipher, server_name, client_chain: chain, client, own_uris };
+        let client_verified = match &config.model.client_auth {
+            ClientAuth::Optional(roots) | ClientAuth::Required(roots) => !roots.accept_untrusted,
+            ClientAuth::None | ClientAuth::Unverified => false,
+        };
+        let tls =
+            Tls { version, cipher, server_name, client_chain: chain, client_verified, client, own_uris };
         Ok((Stream::Server(Box::new(stream)), tls))
     }
 }

@@ -41,6 +41,8 @@ pub struct Tls {
     pub server_name: Option<String>,
     /// Certificates that the client showed (and that were verified), leaf first.
     pub client_chain: Vec<CertificateDer<'static>>,
+    /// Their chain was checked, and would not have been let in otherwise: the leaf says who the client is.
+    pub client_verified: bool,
     /// The leaf, read.
     pub client: Option<ClientCertificate>,
     /// URIs of our own certificate; looked up only for who showed one too.
@@ -133,6 +135,8 @@ pub struct Exchange {
     pub flags: &'static str,
     /// Envoy's response code details (`via_upstream`, `route_not_found`).
     pub details: &'static str,
+    /// Fields that the response gets besides its own.
+    pub added: Option<Box<HeaderMap>>,
     /// Bytes of request body received.
     pub bytes_received: u64,
     /// Bytes of response body sent.
@@ -202,6 +206,7 @@ impl Exchange {
             status: 0,
             flags: "",
             details: "",
+            added: None,
             bytes_received: 0,
             bytes_sent: 0,
             grpc_status: None,

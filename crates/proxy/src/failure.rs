@@ -1,6 +1,7 @@
 //! Why a request got an answer that no upstream made: what happened, who is to blame, what the client is told.
 
 use http::StatusCode;
+use plenipo_jwt::Refused;
 
 /// What went wrong. One exhaustive match below turns it into everything that is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,12 @@ pub(crate) enum Failure {
     AddressDenied,
     /// Who the client is is not known, or not believed, where it must be.
     Certificate(&'static str),
+    /// The rules do not let it in.
+    Denied,
+    /// Its token is worth nothing.
+    Token(Refused),
+    /// Whoever had to be asked about it has not answered.
+    Unanswered(StatusCode),
     /// No virtual host or no route.
     NoRoute,
     /// The connection was made for another name.
@@ -74,7 +81,7 @@ impl Failure {
         use Blame::{Client, Upstream, Us};
         let (status, flag, details, body, blame) = match self {
             Self::Request(status, details) => (status, "DPE", details, "", Client),
-            Self::AddressDenied => (
+            Self::AddressDenied | Self::Denied => (
                 StatusCode::FORBIDDEN,
                 "UAEX",
                 "rbac_access_denied_matched_policy[none]",
@@ -82,6 +89,8 @@ impl Failure {
                 Client,
             ),
             Self::Certificate(details) => (StatusCode::FORBIDDEN, "UAEX", details, "", Client),
+            Self::Token(why) => (token_status(why), "UAEX", "jwt_authn_access_denied", why.text(), Client),
+            Self::Unanswered(status) => (status, "UAEX", "ext_authz_error", "", Us),
             Self::NoRoute => (StatusCode::NOT_FOUND, "NR", "route_not_found", "", Client),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "NR", "misdirected_request", "", Client),
             Self::Refused(status) => (status, "UH", "host_refuses_traffic", "", Us),
@@ -155,4 +164,9 @@ impl Failure {
         };
         Told { status, flag, details, body, blame }
     }
+}
+
+/// As Envoy has it: a good token for somebody else is not let in, any other is asked for again.
+fn token_status(why: Refused) -> StatusCode {
+    if why == Refused::Audience { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED }
 }

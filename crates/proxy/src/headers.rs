@@ -6,6 +6,11 @@ use plenipo_model::{HeaderEdit, HeaderEdits};
 
 use crate::render::{Facts, render_header};
 
+/// `grpc-status` of trailers, or of the head of a response without a body.
+pub(crate) fn grpc_status(fields: &HeaderMap) -> Option<u16> {
+    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +60,21 @@ pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, side: Side, facts: &F
             }
             None => {}
         }
+    }
+}
+
+/// Takes a field out that only the gateway may set, also under the names that upstreams may take for it (those that read
+/// dashes as underscores do).
+pub(crate) fn strip(name: &HeaderName, headers: &mut HeaderMap) {
+    headers.remove(name);
+    let looks_alike = |other: &&HeaderName| {
+        let other = other.as_str();
+        other.len() == name.as_str().len()
+            && other.contains('_')
+            && other.bytes().zip(name.as_str().bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+    };
+    while let Some(other) = headers.keys().find(looks_alike).cloned() {
+        headers.remove(other);
     }
 }
 

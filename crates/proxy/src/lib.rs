@@ -5,6 +5,8 @@
 //! model it does not do.
 
 pub mod access_log;
+mod authentication;
+mod authorization;
 mod balancer;
 mod body;
 mod client_certificate;
@@ -12,6 +14,7 @@ mod client_identity;
 mod conn;
 pub mod exchange;
 pub mod explain;
+mod external;
 mod failure;
 pub mod framing;
 mod gate;

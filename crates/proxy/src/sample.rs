@@ -39,6 +39,7 @@ pub(crate) fn certified_connection() -> Connection {
             server_name: Some("shop.example.com".to_owned()),
             client: ClientCertificate::read(&der),
             client_chain: vec![der.clone(), der],
+            client_verified: true,
             own_uris: vec![],
         }),
         ..connection()
@@ -89,6 +90,7 @@ pub(crate) fn exchange(connection: Connection) -> Exchange {
         status: 200,
         flags: "",
         details: "via_upstream",
+        added: None,
         bytes_received: 12,
         bytes_sent: 345,
         grpc_status: None,

@@ -7,12 +7,14 @@ pub(crate) mod decide;
 mod fault;
 mod forward;
 mod grpc;
+mod hash_key;
 mod incoming;
 mod patience;
 mod redirect;
 mod refused;
 mod response;
 mod retry;
+mod security;
 mod sending;
 mod upgrade;
 
@@ -242,6 +244,21 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
         Ok(arrived) => arrived,
         Err((exchange, failure)) => return answer::failure(&http, &server, None, exchange, failure),
     };
+    // In a box, like all that most requests do without: theirs stay small.
+    if security::is_asked(&server)
+        && let Err(stopped) = Box::pin(security::admit(&http, &server, &mut arrived)).await
+    {
+        return answer::stopped(&http, &server, None, arrived.exchange, stopped);
+    }
+    decided(http, &server, arrived).await
+}
+
+/// What becomes of a request that is let in.
+async fn decided(
+    http: Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    mut arrived: Box<Arrived>,
+) -> Response<ResponseBody> {
     let asked = Asked {
         host: &arrived.host.name,
         port: arrived.host.port,
@@ -256,13 +273,13 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
         draw: arrived.draw,
     };
     let named = http.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
-    match decide::decide(&server, &asked, arrived.scheme, named) {
-        Decision::Fail(failure) => answer::failure(&http, &server, None, arrived.exchange, failure),
+    match decide::decide(server, &asked, arrived.scheme, named) {
+        Decision::Fail(failure) => answer::failure(&http, server, None, arrived.exchange, failure),
         Decision::RedirectToHttps => {
             let location = redirect::to_https(&arrived);
             answer::redirect(
                 &http,
-                &server,
+                server,
                 None,
                 arrived.exchange,
                 http::StatusCode::MOVED_PERMANENTLY,
@@ -271,7 +288,7 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
         }
         Decision::Route(picked) => {
             arrived.exchange.taken_by(&picked.route.model);
-            route(http, &server, picked, arrived).await
+            route(http, server, picked, arrived).await
         }
     }
 }
@@ -291,6 +308,13 @@ async fn route(
         return answer::made_here(&http, server, Some(model), arrived.exchange, preflight, "cors_preflight");
     }
     let mut arrived = arrived;
+    if let Some(guard) = &model.guard {
+        match Box::pin(security::guard(&http, server, guard, &mut arrived)).await {
+            Ok(false) => {}
+            Ok(true) => return Box::pin(decided(http, server, arrived)).await,
+            Err(stopped) => return answer::stopped(&http, server, Some(model), arrived.exchange, stopped),
+        }
+    }
     if let Some(rule) = &model.fault {
         let (waited, aborted) = fault::befall(rule, &http.worker.random, &arrived.parts).await;
         if waited {

@@ -23,6 +23,7 @@ use plenipo_model::{
     Accepts, Edge, HostPattern, HttpServer, Listener, Source, TcpRoute, Transport, UdpRoute,
 };
 
+use crate::authentication::{CompiledAuthentication, KeySets};
 use crate::client_identity::{CompiledIdentity, Identities};
 use crate::request::Host;
 use build::Build;
@@ -43,6 +44,7 @@ pub struct Snapshot {
     pages: Pages,
     tls: TlsConfigs,
     identities: Identities,
+    keys: KeySets,
     logs: LogSinks,
     problems: Vec<(Source, String)>,
 }
@@ -92,6 +94,8 @@ pub struct CompiledHttp {
     names: Arc<HostTable<HostPattern>>,
     /// Those of them that this chain serves.
     own: HashSet<HostPattern>,
+    /// Whose tokens are verified.
+    pub(crate) authentication: Option<CompiledAuthentication>,
     pub(crate) log: Option<Arc<Log>>,
     /// Request headers that are read when the request is over.
     pub(crate) kept_request: Vec<HeaderName>,
@@ -132,7 +136,7 @@ impl Snapshot {
         let datagrams = of(Transport::Udp)
             .filter_map(|listener| Some((listener.bind, build.datagrams(listener)?)))
             .collect();
-        let Build { upstreams, pages, tls, identities, logs, problems, .. } = build;
+        let Build { upstreams, pages, tls, identities, keys, logs, problems, .. } = build;
         let revision = REVISION.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             revision,
@@ -142,6 +146,7 @@ impl Snapshot {
             pages,
             tls,
             identities,
+            keys,
             logs,
             problems,
             edge,
@@ -205,6 +210,11 @@ impl Snapshot {
     /// Opens all access logs anew.
     pub fn reopen_logs(&self) {
         self.logs.reopen();
+    }
+
+    /// Keys that tokens are verified with.
+    pub(crate) fn key_sets(&self) -> &KeySets {
+        &self.keys
     }
 
     /// The cluster of that name.

@@ -128,10 +128,15 @@ impl Proxy {
         self.handle.clone()
     }
 
+    /// Not ready from now on, and otherwise as before: [`Self::drain`] will follow.
+    pub fn retire(&self) {
+        self.handle.shared.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Goes gracefully: not ready from now on; new connections are still taken for `min_drain` while responses ask
     /// clients to go elsewhere; then no more are taken, and what is under way has until `max_drain`.
     pub async fn drain(&mut self) {
-        self.handle.shared.draining.store(true, Ordering::Relaxed);
+        self.retire();
         for worker in &self.handle.workers {
             let _ = worker.send(Order::Lame);
         }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorization::{Subject, Verdict};
 use crate::conn::Understood;
 use crate::exchange::{Connection, Exchange};
 use crate::render::Facts;
@@ -60,6 +61,13 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
     let mut exchange = Exchange::begin(&connection);
     exchange.route = Some(route.model.name.as_str().into());
     let mut end = End::Failed;
+    if !is_let_in(&route, &connection) {
+        (exchange.flags, exchange.details) = ("UAEX", "rbac_access_denied_matched_policy[none]");
+        if route.model.reset {
+            stream.reset_at_end();
+        }
+        return report(&worker, route.log.as_deref(), &exchange);
+    }
     if let Some(upstream) = pick(&worker, &route.model.targets, &route.upstreams) {
         let cluster = worker.cluster(upstream);
         exchange.cluster = Some(Arc::clone(&upstream.model.name));
@@ -97,6 +105,15 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
     meter.received.add(exchange.bytes_received);
     meter.sent.add(exchange.bytes_sent);
     report(&worker, route.log.as_deref(), &exchange);
+}
+
+/// Nobody is asked about a connection: what an external service would have to say yes to is not let in.
+fn is_let_in(route: &CompiledTcp, connection: &Connection) -> bool {
+    let Some(rules) = &route.model.authorization else { return true };
+    let subject = Subject::connection(connection);
+    let asked =
+        rules.external.iter().any(|rule| rule.policies.iter().any(|policy| subject.is_taken_by(policy)));
+    !asked && subject.judged(rules) == Verdict::Allowed
 }
 
 /// One of the targets, by weight.

@@ -2,6 +2,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod breakers;
+pub(crate) mod budget;
 pub(crate) mod connect;
 pub(crate) mod hashing;
 pub(crate) mod health;

@@ -237,14 +237,41 @@ pub enum Resolver {
     KubernetesEndpoint(AmbassadorId),
 }
 
-/// `spec` of an AuthService, as far as is needed to refuse traffic when it cannot be honoured.
+/// `spec` of an AuthService.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AuthService {
     pub ambassador_id: AmbassadorId,
     pub auth_service: Option<String>,
-    #[serde(flatten)]
-    pub rest: BTreeMap<String, Value>,
+    pub path_prefix: Option<String>,
+    pub tls: Option<String>,
+    pub proto: Option<String>,
+    pub protocol_version: Option<String>,
+    pub timeout_ms: Option<i64>,
+    pub allowed_request_headers: Vec<String>,
+    pub allowed_authorization_headers: Vec<String>,
+    pub add_auth_headers: Option<BTreeMap<String, String>>,
+    pub allow_request_body: Option<bool>,
+    pub include_body: Option<IncludeBody>,
+    pub failure_mode_allow: Option<bool>,
+    pub status_on_error: Option<StatusOnError>,
+    pub circuit_breakers: Option<Value>,
+    pub stats_name: Option<String>,
+}
+
+/// `include_body` of an AuthService.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IncludeBody {
+    pub max_bytes: Option<i64>,
+    pub allow_partial: Option<bool>,
+}
+
+/// `status_on_error` of an AuthService.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StatusOnError {
+    pub code: Option<i64>,
 }
 
 /// `spec` of a TCPMapping.

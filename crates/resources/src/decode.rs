@@ -218,6 +218,12 @@ impl Group {
             }
             Some(("apps", "v1")) if kind == "Deployment" => Self::Checked,
             Some(("install.istio.io", _)) if kind == "IstioOperator" => Self::Checked,
+            Some(("networking.istio.io", _))
+                if matches!(kind, "EnvoyFilter" | "ProxyConfig" | "Sidecar" | "WorkloadGroup") =>
+            {
+                Self::Checked
+            }
+            Some(("extensions.istio.io", _)) if kind == "WasmPlugin" => Self::Checked,
             Some((group, _)) if istio::GROUPS.contains(&group) && istio::KINDS.contains(&kind) => Self::Istio,
             _ => Self::Foreign,
         }

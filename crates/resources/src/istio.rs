@@ -11,8 +11,13 @@ mod service_entry;
 mod telemetry;
 mod virtual_service;
 
-pub use authentication::{MutualTls, PeerAuthentication, RequestAuthentication};
-pub use authorization::AuthorizationPolicy;
+pub use authentication::{
+    ClaimToHeader, JwtHeader, JwtRule, MutualTls, PeerAuthentication, RequestAuthentication, TargetRef,
+};
+pub use authorization::{
+    AuthorizationPolicy, AuthorizationRule, Provider, RuleCondition, RuleFrom, RuleOperation, RuleSource,
+    RuleTo,
+};
 pub use destination_rule::{
     ClientTls, ConnectionPool, ConsistentHash, CookieAttribute, DestinationRule, Distribute, Failover,
     Http2Keepalive, HttpCookie, HttpPool, LabelSelector, LoadBalancer, LocalityLbSetting, Maglev,
@@ -25,7 +30,7 @@ pub use mesh_config::{
     TlsDefaults, Topology,
 };
 pub use service_entry::{ServiceEntry, ServiceEntryPort, WorkloadEntry, WorkloadSelector};
-pub use telemetry::Telemetry;
+pub use telemetry::{AccessLogging, LogFilter, LogSelector, Telemetry};
 pub use virtual_service::{
     Abort, Body, ConnectionMatch, CorsPolicy, Delay, Delegate, Destination, DirectResponse, Fault,
     HeaderOperations, Headers, HttpDestination, HttpMatch, HttpRedirect, HttpRoute, Mirror, Percent,

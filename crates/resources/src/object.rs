@@ -57,6 +57,9 @@ pub enum Origin {
     Annotation {
         /// The object that carries it.
         parent: Box<ObjectId>,
+        /// Where that was read from: of two parents with the same id the annotations of the first count, too.
+        #[serde(skip)]
+        place: Box<Self>,
     },
     /// The Kubernetes API.
     Cluster,
@@ -66,7 +69,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{path}:{line}"),
-            Self::Annotation { parent } => write!(f, "annotation of {parent}"),
+            Self::Annotation { parent, .. } => write!(f, "annotation of {parent}"),
             Self::Cluster => f.write_str("cluster"),
         }
     }

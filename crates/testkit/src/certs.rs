@@ -207,6 +207,13 @@ impl Leaf {
         Self { params, key: KeyKind::default() }
     }
 
+    /// For clients besides, as workloads of a mesh are both.
+    #[must_use]
+    pub fn client_too(mut self) -> Self {
+        self.params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        self
+    }
+
     /// Adds a URI name, such as a SPIFFE id.
     #[must_use]
     pub fn uri(mut self, uri: &str) -> Self {

@@ -13,6 +13,7 @@ pub mod istiod;
 pub mod process;
 pub mod proxy_header;
 pub mod tls;
+pub mod tokens;
 pub mod upstream;
 pub mod wait;
 
@@ -20,5 +21,6 @@ pub use certs::{Authority, Issued, KeyKind, Leaf};
 pub use client::{Http, HttpConnection, Raw, Response};
 pub use istiod::Istiod;
 pub use process::Process;
-pub use upstream::{Answer, Echoed, Scripted, Step, Upstream};
+pub use tokens::Signer;
+pub use upstream::{Answer, Echoed, Programmed, Scripted, Step, Upstream};
 pub use wait::{eventually, free_port};

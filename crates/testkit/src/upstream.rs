@@ -5,6 +5,7 @@
 
 mod echo;
 mod grpc;
+mod programmed;
 mod scripted;
 mod websocket;
 
@@ -26,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use echo::{Echoed, EchoedBody, EchoedTls};
 pub(crate) use grpc::{frame_message, take_message};
+pub use programmed::{Programmed, Whole};
 pub use scripted::{Scripted, Step};
 
 use crate::{eventually, proxy_header};

@@ -1,5 +1,6 @@
 //! The getambassador.io dialect: Listeners, Hosts, Mappings and what belongs to them.
 
+mod auth_service;
 mod elsewhere;
 mod group;
 mod hosts;
@@ -22,18 +23,6 @@ use self::tls::Contexts;
 use crate::findings::Findings;
 
 pub(crate) use self::memory::Memory;
-
-/// Authorisation is not there yet: where it is asked for, nothing that needs it is served.
-fn missing_authorisation(ours: &Ours<'_>, findings: &mut Findings) -> bool {
-    for service in &ours.auth_services {
-        let message =
-            "external authorisation is not supported yet: every route without bypass_auth answers 500"
-                .to_owned();
-        let fix = "remove the AuthService where another part of the system authorises requests";
-        findings.refuse(service.object, "auth-not-supported", "", message, fix);
-    }
-    !ours.auth_services.is_empty() || findings.unreadable("AuthService")
-}
 
 /// Contexts for names that nobody serves (not even an object that is refused for another reason).
 fn unused_contexts(ours: &Ours<'_>, contexts: &Contexts<'_>, findings: &mut Findings) {

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use plenipo_model::{DnsFamily, Endpoint};
-use plenipo_resources::core::{EndpointSlice, Endpoints, IntOrString, Service, ServicePort, SlicePort};
+use plenipo_resources::core::{
+    EndpointSlice, Endpoints, IntOrString, Service, ServicePort, SliceConditions, SliceEndpoint, SlicePort,
+};
 use plenipo_resources::{Object, Set, View};
 
 use crate::changes::Changes;
@@ -62,13 +64,21 @@ fn concerned(object: &Object) -> Option<String> {
 
 /// What is known of a port of a Service.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Lookup {
+pub(crate) enum Lookup<E = Endpoint> {
     /// No such Service, and no endpoints under its name.
     NoService,
     /// The Service has no such port.
     NoPort,
     /// These, in the order of their addresses; perhaps none is ready.
-    Found(Vec<Endpoint>),
+    Found(Vec<E>),
+}
+
+/// An address, with what an EndpointSlice says of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located<'a> {
+    pub(crate) address: SocketAddr,
+    /// The older Endpoints say nothing more.
+    pub(crate) endpoint: Option<&'a SliceEndpoint>,
 }
 
 impl<'a> Directory<'a> {
@@ -97,6 +107,23 @@ impl<'a> Directory<'a> {
     /// The endpoints behind `port` of a Service, which must be one of its own ports (not a target port).
     /// Slices go before the older Endpoints, which mirror them.
     pub(crate) fn endpoints(&self, namespace: &str, name: &str, port: u16, family: DnsFamily) -> Lookup {
+        match self.located(namespace, name, port, family) {
+            Lookup::NoService => Lookup::NoService,
+            Lookup::NoPort => Lookup::NoPort,
+            Lookup::Found(found) => {
+                Lookup::Found(found.into_iter().map(|located| Endpoint::at(located.address)).collect())
+            }
+        }
+    }
+
+    /// As [`Self::endpoints`], with what is known of each.
+    pub(crate) fn located(
+        &self,
+        namespace: &str,
+        name: &str,
+        port: u16,
+        family: DnsFamily,
+    ) -> Lookup<Located<'a>> {
         let service = self.service(namespace, name);
         let (slices, older) = (self.slices(namespace, name), self.older(namespace, name));
         if service.is_none() && slices.is_none() && older.is_none() {
@@ -165,14 +192,18 @@ impl Wanted<'_> {
 }
 
 /// Ready endpoints; when there is none, those that still serve while they terminate (what kube-proxy does too).
-fn of_slices(slices: &[&EndpointSlice], wanted: &Wanted<'_>) -> Vec<SocketAddr> {
-    let addresses = |accept: &dyn Fn(&plenipo_resources::core::SliceConditions) -> bool| {
+fn of_slices<'a>(slices: &[&'a EndpointSlice], wanted: &Wanted<'_>) -> Vec<Located<'a>> {
+    let addresses = |accept: &dyn Fn(&SliceConditions) -> bool| {
         let mut found = Vec::new();
         for slice in slices {
             let Some(port) = wanted.among(&slice.ports) else { continue };
             let chosen = slice.endpoints.iter().filter(|endpoint| accept(&endpoint.conditions));
-            let texts = chosen.flat_map(|endpoint| &endpoint.addresses);
-            found.extend(texts.filter_map(|text| Some(SocketAddr::new(text.parse().ok()?, port))));
+            let texts =
+                chosen.flat_map(|endpoint| endpoint.addresses.iter().map(move |text| (endpoint, text)));
+            found.extend(texts.filter_map(|(endpoint, text)| {
+                let address = SocketAddr::new(text.parse().ok()?, port);
+                Some(Located { address, endpoint: Some(endpoint) })
+            }));
         }
         found
     };
@@ -180,26 +211,26 @@ fn of_slices(slices: &[&EndpointSlice], wanted: &Wanted<'_>) -> Vec<SocketAddr> 
     if ready.is_empty() { addresses(&|conditions| conditions.serving.unwrap_or(false)) } else { ready }
 }
 
-fn of_endpoints(older: &Endpoints, wanted: &Wanted<'_>) -> Vec<SocketAddr> {
+fn of_endpoints<'a>(older: &Endpoints, wanted: &Wanted<'_>) -> Vec<Located<'a>> {
     let mut found = Vec::new();
     for subset in &older.subsets {
         let Some(port) = wanted.among(&subset.ports) else { continue };
         let ips = subset.addresses.iter().filter_map(|address| address.ip.parse::<IpAddr>().ok());
-        found.extend(ips.map(|ip| SocketAddr::new(ip, port)));
+        found.extend(ips.map(|ip| Located { address: SocketAddr::new(ip, port), endpoint: None }));
     }
     found
 }
 
 /// Of a dual-stack Service, the wanted family (any, when there is none of it); sorted, each once.
-fn arranged(mut found: Vec<SocketAddr>, family: DnsFamily) -> Vec<Endpoint> {
-    let wanted = |address: &SocketAddr| match family {
-        DnsFamily::PreferV6 => address.is_ipv6(),
-        family => family.accepts(address.ip()),
+fn arranged(mut found: Vec<Located<'_>>, family: DnsFamily) -> Vec<Located<'_>> {
+    let wanted = |located: &Located<'_>| match family {
+        DnsFamily::PreferV6 => located.address.is_ipv6(),
+        family => family.accepts(located.address.ip()),
     };
     if found.iter().any(wanted) {
         found.retain(wanted);
     }
-    found.sort_unstable();
-    found.dedup();
-    found.into_iter().map(Endpoint::at).collect()
+    found.sort_by_key(|located| located.address);
+    found.dedup_by_key(|located| located.address);
+    found
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plenipo_resources::ambassador::{ErrorResponseOverride, TlsConfig};
+use plenipo_resources::istio::DestinationRule;
 use plenipo_resources::{Object, ObjectId, Set, View};
 use serde::Deserialize;
 
@@ -47,9 +48,32 @@ fn files(object: &Object) -> BTreeSet<String> {
             let written = written.and_then(|value| Vec::<ErrorResponseOverride>::deserialize(value).ok());
             response_files(&written.unwrap_or_default(), &mut files);
         }
+        View::Gateway(gateway) => {
+            for tls in gateway.servers.iter().filter_map(|server| server.tls.as_ref()) {
+                let single = [&tls.server_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl];
+                files.extend(single.into_iter().flatten().cloned());
+                let several = tls.tls_certificates.iter();
+                let several =
+                    several.flat_map(|one| [&one.server_certificate, &one.private_key, &one.ca_certificates]);
+                files.extend(several.flatten().cloned());
+            }
+        }
+        View::DestinationRule(rule) => rule_files(rule, &mut files),
         _ => {}
     }
     files
+}
+
+fn rule_files(rule: &DestinationRule, files: &mut BTreeSet<String>) {
+    let of_subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+    for policy in rule.traffic_policy.iter().chain(of_subsets) {
+        let of_ports = policy.port_level_settings.iter().filter_map(|port| port.tls.as_ref());
+        for tls in policy.tls.iter().chain(of_ports) {
+            let named = [&tls.client_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl];
+            // `system` is no file.
+            files.extend(named.into_iter().flatten().filter(|path| *path != "system").cloned());
+        }
+    }
 }
 
 fn tls_files(tls: &TlsConfig, files: &mut BTreeSet<String>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use plenipo_model::Source;
 use plenipo_resources::{Code, Object, ObjectId, Problem, Set, Severity, State};
 
 /// One thing found about an object.
@@ -63,7 +64,8 @@ impl Findings {
         self.found.push(Finding::State(object.id.clone(), State::Ignored));
     }
 
-    fn add(&mut self, problem: Problem) {
+    /// Adds one that was made elsewhere.
+    pub(crate) fn add(&mut self, problem: Problem) {
         self.found.push(Finding::Problem(Arc::new(problem)));
     }
 
@@ -125,6 +127,12 @@ impl Findings {
     pub(crate) fn fatal(&mut self, object: &Object, flaw: &Flaw) {
         self.refuse(object, flaw.code, &flaw.field, flaw.message.clone(), flaw.fix);
     }
+}
+
+/// `Mapping default/quote`. (There are ten thousand of them, and a formatter takes its time.)
+pub(crate) fn source_of(object: &Object) -> Source {
+    let id = &object.id;
+    Source::new([&*id.kind, " ", &*id.namespace, "/", &*id.name].concat())
 }
 
 /// Why a part of an object cannot be used.

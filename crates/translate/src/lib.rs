@@ -11,6 +11,7 @@ mod ambassador;
 mod changes;
 mod ciphers;
 mod directory;
+mod duration;
 mod files;
 mod findings;
 mod ingress;
@@ -20,6 +21,7 @@ mod ledger;
 mod memory;
 mod merge;
 mod options;
+mod ports;
 mod secrets;
 
 use std::collections::BTreeSet;
@@ -28,8 +30,9 @@ use plenipo_model::Edge;
 use plenipo_resources::{Report, Set};
 
 pub use files::ReferencedFiles;
+pub use ingress::addresses as ingress_addresses;
 pub use last_good::LastGood;
-pub use options::{IstioOptions, Locality, Options};
+pub use options::{IngressOptions, IstioOptions, Locality, Options};
 
 use memory::{Memory, Translation};
 

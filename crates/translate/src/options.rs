@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub use crate::ingress::IngressOptions;
 pub use crate::istio::{IstioOptions, Locality};
 
 /// Settings of a translation that are no object's.
@@ -29,6 +30,8 @@ pub struct Options {
     pub files: BTreeMap<String, Vec<u8>>,
     /// For Istio's objects.
     pub istio: IstioOptions,
+    /// For Ingresses.
+    pub ingress: IngressOptions,
 }
 
 impl Default for Options {
@@ -43,6 +46,24 @@ impl Default for Options {
             disable_strict_label_selectors: false,
             files: BTreeMap::new(),
             istio: IstioOptions::default(),
+            ingress: IngressOptions::default(),
         }
+    }
+}
+
+impl Options {
+    /// What [`Options::resolve`] says of a host: under its own name, or under the name and namespace of the Service it is.
+    pub(crate) fn resolved(
+        &self,
+        host: &str,
+        service: Option<(&str, &str)>,
+        port: u16,
+    ) -> Option<SocketAddr> {
+        if self.resolve.is_empty() {
+            return None;
+        }
+        let exact = self.resolve.get(&(host.to_owned(), port));
+        let short = || service.map(|(name, namespace)| format!("{name}.{namespace}"));
+        exact.or_else(|| self.resolve.get(&(short()?, port))).copied()
     }
 }

@@ -37,7 +37,9 @@ impl SecretName {
 impl std::fmt::Display for SecretName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Secret { namespace, name } | Self::Credential { namespace, name } => write!(f, "Secret {namespace}/{name}"),
+            Self::Secret { namespace, name } | Self::Credential { namespace, name } => {
+                write!(f, "Secret {namespace}/{name}")
+            }
             Self::Files { chain, key: Some(key) } => write!(f, "files {chain} and {key}"),
             Self::Files { chain, key: None } => write!(f, "file {chain}"),
         }
@@ -130,6 +132,15 @@ impl<'a> Secrets<'a> {
         self.set.get("Secret", namespace, name).is_some()
     }
 
+    /// Does the place hold something under this name?
+    pub(crate) fn has_entry(&self, name: &SecretName, entry: &str) -> bool {
+        let SecretName::Secret { namespace, name } = name else { return false };
+        match self.set.get("Secret", namespace, name).map(|object| &object.view) {
+            Some(View::Secret(secret)) => secret.data.get(entry).is_some_and(|bytes| !bytes.is_empty()),
+            _ => false,
+        }
+    }
+
     /// A certificate with its key.
     ///
     /// # Errors
@@ -143,7 +154,9 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.certificates, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let chain = material.entry(material.entries().chains).ok_or_else(|| material.lacks("tls.crt", findings))?;
+            let chain = material
+                .entry(material.entries().chains)
+                .ok_or_else(|| material.lacks("tls.crt", findings))?;
             let key = material.key().ok_or_else(|| material.lacks("tls.key", findings))?;
             Certificate::from_pem(chain, key).map_err(|error| material.broken(&error, findings))
         })
@@ -162,7 +175,8 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.roots, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let pem = material.entry(material.entries().roots).ok_or_else(|| material.lacks("ca.crt", findings))?;
+            let pem =
+                material.entry(material.entries().roots).ok_or_else(|| material.lacks("ca.crt", findings))?;
             RootStore::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
     }
@@ -186,7 +200,9 @@ impl<'a> Secrets<'a> {
         let (set, options) = (self.set, self.options);
         looked_up(&mut self.known.revocations, name, findings, |findings| {
             let material = Material::find(name, set, options)?;
-            let pem = material.entry(material.entries().revocations).ok_or_else(|| material.lacks("crl.pem", findings))?;
+            let pem = material
+                .entry(material.entries().revocations)
+                .ok_or_else(|| material.lacks("crl.pem", findings))?;
             RevocationList::from_pem(pem).map_err(|error| material.broken(&error, findings))
         })
     }

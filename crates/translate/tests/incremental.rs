@@ -6,8 +6,6 @@
 mod fixture;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use plenipo_model::{Edge, Serve};
@@ -19,16 +17,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// The golden cases: name and input.
-static CASES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/emissary");
-    let mut cases: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    let read = |case: &Path| {
-        let name = case.file_name().unwrap().to_string_lossy().into_owned();
-        (name, fs::read_to_string(case.join("in.yaml")).unwrap())
-    };
-    cases.iter().map(|case| read(case)).collect()
-});
+static CASES: LazyLock<Vec<(String, String)>> = LazyLock::new(fixture::cases);
 
 /// Documents for random sequences: two or three versions of every object, so that names, hosts, secrets, contexts and
 /// services come, go and change under each other.

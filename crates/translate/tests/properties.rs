@@ -5,8 +5,6 @@
 mod fixture;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use plenipo_model::{Edge, Serve};
@@ -15,13 +13,9 @@ use plenipo_translate::{LastGood, Options, referenced_files, translate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// The inputs of all golden cases.
-static INPUTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/emissary");
-    let mut cases: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    cases.iter().map(|case| fs::read_to_string(case.join("in.yaml")).unwrap()).collect()
-});
+/// The inputs of all golden cases, of all dialects.
+static INPUTS: LazyLock<Vec<String>> =
+    LazyLock::new(|| fixture::cases().into_iter().map(|(_, input)| input).collect());
 
 #[derive(Clone, Debug)]
 struct Route {

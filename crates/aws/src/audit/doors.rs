@@ -1,11 +1,14 @@
 //! The gateway's side: which doors a listener has, and where they lead.
 
 use plenipo_model::{
-    Accepts, Action, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, HostPattern, HttpServer,
+    Accepts, Action, Certificate, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, HostPattern, HttpServer,
     InsecureAction, Listener, Roots, Serve, TcpTarget, TlsClient, TlsServer, TlsVersion, Verify, VirtualHost,
 };
 
 use super::{Checked, ClientShows, Hop, HopTls, Outcome, Party, Role};
+
+/// How clusters begin that stand for destinations which there are not: nothing is ever sent to them.
+const NOWHERE: &str = "missing|";
 
 /// One way into a listener: a chain, and on HTTP one of its hosts.
 pub(super) struct Door<'a> {
@@ -69,6 +72,7 @@ impl Door<'_> {
                 certificate: "the backend's".to_owned(),
                 server: Checked::ByClient,
                 client: ClientShows::Nothing,
+                client_name: None,
                 carried: true,
             }),
             ChainTls::Untouched | ChainTls::Broken(_) => None,
@@ -102,16 +106,22 @@ impl Door<'_> {
         names.sort_unstable();
         names.dedup();
         let through = self.tls().filter(|end| tls && end.carried);
-        let clusters = names.into_iter().filter_map(|name| edge.clusters.get(name));
+        let clusters = names.into_iter().filter(|name| !name.starts_with(NOWHERE));
+        let clusters = clusters.filter_map(|name| edge.clusters.get(name));
         clusters
-            .map(|cluster| Hop {
-                from: gateway.clone(),
-                to: backend(cluster),
-                protocol: self.protocol().to_owned(),
-                tls: match &through {
+            .flat_map(|cluster| {
+                let hop = |tls| Hop {
+                    from: gateway.clone(),
+                    to: backend(cluster),
+                    protocol: self.protocol().to_owned(),
+                    tls,
+                };
+                let tls = match &through {
                     Some(tls) => Some(HopTls { carried: false, ..tls.clone() }),
                     None => cluster.tls.as_deref().map(client_tls),
-                },
+                };
+                let also = tls.is_some() && through.is_none() && has_clear_text(cluster);
+                std::iter::once(hop(tls)).chain(also.then(|| hop(None)))
             })
             .collect()
     }
@@ -124,6 +134,11 @@ impl Door<'_> {
             Serve::Udp(_) => "UDP",
         }
     }
+}
+
+/// Are some of its endpoints spoken to in clear text, whatever is spoken to the others?
+fn has_clear_text(cluster: &Cluster) -> bool {
+    matches!(&cluster.endpoints, Endpoints::Static(list) if list.iter().any(|endpoint| endpoint.clear_text))
 }
 
 fn clusters(host: &VirtualHost) -> Vec<&str> {
@@ -152,7 +167,7 @@ fn backend(cluster: &Cluster) -> Party {
 }
 
 fn server_tls(server: &TlsServer) -> HopTls {
-    let certificates = server.certificates.iter().map(|certificate| certificate.names().join(", "));
+    let certificates = server.certificates.iter().map(|certificate| owner(certificate));
     HopTls {
         versions: versions(server.min_version, server.max_version),
         certificate: certificates.collect::<Vec<_>>().join("; "),
@@ -163,11 +178,17 @@ fn server_tls(server: &TlsServer) -> HopTls {
             ClientAuth::Optional(_) => ClientShows::Optional,
             ClientAuth::Required(_) => ClientShows::Required,
         },
+        client_name: None,
         carried: false,
     }
 }
 
 fn client_tls(tls: &TlsClient) -> HopTls {
+    // In a mesh the name that is asked for says where a connection goes, and is in no certificate.
+    let in_mesh = match &tls.verify {
+        Verify::Chain { names, .. } if names.iter().any(|name| name.starts_with("spiffe://")) => Some(names.join(", ")),
+        _ => None,
+    };
     let server = match &tls.verify {
         Verify::Nothing => Checked::No,
         Verify::Chain { roots, names } => {
@@ -181,10 +202,19 @@ fn client_tls(tls: &TlsClient) -> HopTls {
     };
     HopTls {
         versions: versions(tls.min_version, tls.max_version),
-        certificate: tls.server_name.clone().unwrap_or_else(|| "whatever it shows".to_owned()),
+        certificate: in_mesh.or_else(|| tls.server_name.clone()).unwrap_or_else(|| "whatever it shows".to_owned()),
         server,
         client: if tls.certificate.is_some() { ClientShows::Required } else { ClientShows::Nothing },
+        client_name: tls.certificate.as_deref().map(owner).filter(|name| !name.is_empty()),
         carried: false,
+    }
+}
+
+/// Whose certificate it is: the URIs in it, or its names.
+fn owner(certificate: &Certificate) -> String {
+    match certificate.uris() {
+        [] => certificate.names().join(", "),
+        uris => uris.join(", "),
     }
 }
 

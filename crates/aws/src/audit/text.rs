@@ -63,12 +63,15 @@ pub(super) fn describe(hop: &Hop) -> String {
         Checked::Against(what) => format!("checked against {what}"),
         Checked::No => "checked by nobody".to_owned(),
     };
-    let client = match tls.client {
-        ClientShows::Nothing => "",
-        ClientShows::Unverified => "; a client certificate is asked for, unverified",
-        ClientShows::Optional => "; a client certificate is optional",
-        ClientShows::Required if hop.from.role == Role::Gateway => "; the gateway shows its own",
-        ClientShows::Required => "; a client certificate is required",
+    let client = match (tls.client, &tls.client_name) {
+        (ClientShows::Nothing, _) => String::new(),
+        (ClientShows::Unverified, _) => "; a client certificate is asked for, unverified".to_owned(),
+        (ClientShows::Optional, _) => "; a client certificate is optional".to_owned(),
+        (ClientShows::Required, Some(name)) if hop.from.role == Role::Gateway => {
+            format!("; the gateway shows its own, {name}")
+        }
+        (ClientShows::Required, _) if hop.from.role == Role::Gateway => "; the gateway shows its own".to_owned(),
+        (ClientShows::Required, _) => "; a client certificate is required".to_owned(),
     };
     format!(
         "{} over TLS {}{carried}, certificate {}, {server}{client}",

@@ -322,6 +322,7 @@ fn balancer_tls(listener: &BalancerListener) -> Option<HopTls> {
             Some(MutualMode::Passthrough) => ClientShows::Unverified,
             Some(MutualMode::Verify) => ClientShows::Required,
         },
+        client_name: None,
         carried: false,
     })
 }
@@ -332,6 +333,7 @@ fn unverified() -> HopTls {
         certificate: "whatever it shows".to_owned(),
         server: Checked::No,
         client: ClientShows::Nothing,
+        client_name: None,
         carried: false,
     }
 }

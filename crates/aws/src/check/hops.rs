@@ -3,7 +3,7 @@
 //! A load balancer of layer 7 appends the address it sees to `X-Forwarded-For`. Behind `n` proxies that do, the client is
 //! the `n`-th address from the right end. The gateway's model, as Envoy, finds it with `use_remote_address: true` by `n`
 //! trusted hops (the peer counts as the first), with `false` by `n - 1` (the list's last address needs none). People write
-//! the number of proxies, whichever it is.
+//! the number of proxies, whichever it is. (Istio's gateways have `use_remote_address: true` and no field for it.)
 
 use std::collections::BTreeSet;
 
@@ -54,9 +54,12 @@ fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found:
                 passage.name(),
             ),
         );
-        finding.fix(format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false"));
+        finding.fix(match is_of_istio(scene, passage) {
+            true => format!("write gatewayTopology.numTrustedProxies: {proxies} into meshConfig.defaultConfig"),
+            false => format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false"),
+        });
         mend(scene, passage, finding);
-    } else if server.forwarding.use_remote_address {
+    } else if server.forwarding.use_remote_address && !is_of_istio(scene, passage) {
         let finding = found.on(
             6,
             object,
@@ -95,7 +98,12 @@ fn believed(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found
         }
     );
     let finding = found.on(5, object, field, message);
-    finding.fix("trust nobody (xff_num_trusted_hops: 0, use_remote_address: true) and use the PROXY protocol; or close this way");
+    finding.fix(match is_of_istio(scene, passage) {
+        true => "trust nobody (gatewayTopology.numTrustedProxies: 0) and use the PROXY protocol; or close this way",
+        false => {
+            "trust nobody (xff_num_trusted_hops: 0, use_remote_address: true) and use the PROXY protocol; or close this way"
+        }
+    });
     if !also {
         set(scene, passage, finding, true, 0);
     }
@@ -107,6 +115,9 @@ fn place<'a>(
     passage: &Passage<'a>,
 ) -> (&'a std::sync::Arc<plenipo_resources::Object>, &'static str) {
     let listener = scene.object_of(&passage.gateway.source);
+    if let Some(gateway) = listener.filter(|_| is_of_istio(scene, passage)) {
+        return mesh_settings(scene).unwrap_or((gateway, ""));
+    }
     if let Some(object) = listener
         && matches!(&object.view, View::Listener(spec) if spec.l7_depth.is_some_and(|depth| depth > 0))
     {
@@ -116,6 +127,21 @@ fn place<'a>(
         Some((object, _)) => (object, "/spec/config/xff_num_trusted_hops"),
         None => (listener.unwrap_or(passage.service), ""),
     }
+}
+
+/// Istio's gateways always append the peer's address, and have one number: that of the proxies in front.
+fn is_of_istio(scene: &Scene<'_>, passage: &Passage<'_>) -> bool {
+    scene.object_of(&passage.gateway.source).is_some_and(|object| matches!(object.view, View::Gateway(_)))
+}
+
+/// Where the settings of the whole mesh are written.
+fn mesh_settings<'a>(scene: &Scene<'a>) -> Option<(&'a std::sync::Arc<plenipo_resources::Object>, &'static str)> {
+    let is_mesh = |object: &&std::sync::Arc<plenipo_resources::Object>| {
+        &*object.id.name == "istio" && matches!(&object.view, View::ConfigMap(map) if map.data.contains_key("mesh"))
+    };
+    let map = scene.set.of_kind("ConfigMap").iter().find(is_mesh).map(|object| (object, "/data/mesh"));
+    let operator = || scene.set.of_kind("IstioOperator").first().map(|object| (object, "/spec/meshConfig"));
+    map.or_else(operator)
 }
 
 /// The patch that makes the gateway believe exactly the load balancers in front.

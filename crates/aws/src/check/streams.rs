@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plenipo_model::{Action, Forward, Serve};
+use plenipo_model::{Action, Forward, Serve, Source};
 use plenipo_resources::View;
 
 use super::finding::{Findings, Operation};
@@ -49,7 +49,7 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
 
 fn forwards<'a>(
     passage: &Passage<'a>,
-) -> impl Iterator<Item = (&'a plenipo_model::Source, &'a Forward)> + use<'a> {
+) -> impl Iterator<Item = (&'a Source, &'a Forward)> + use<'a> {
     passage.hosts().flat_map(|(_, host)| host.routes.iter()).filter_map(|route| match &route.action {
         Action::Forward(forward) => Some((&route.source, &**forward)),
         Action::Redirect(_) | Action::Respond(_) => None,
@@ -116,12 +116,17 @@ fn idle(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     if said.is_some() {
         return;
     }
-    let long = |forward: &Forward| {
-        let slow = forward.targets.iter().any(|target| target.timeout.is_some_and(|timeout| timeout > idle));
-        let upgraded = forward.upgrades.iter().any(|upgrade| upgrade == "websocket");
-        upgraded || slow
+    let slow = |forward: &Forward| forward.targets.iter().any(|target| target.timeout.is_some_and(|time| time > idle));
+    let upgraded = |forward: &Forward| forward.upgrades.iter().any(|upgrade| upgrade == "websocket");
+    // Every route of a VirtualService may be upgraded: that says nothing of what is behind it.
+    let upgrades_all = |source: &Source| {
+        scene.object_of(source).is_some_and(|object| matches!(object.view, View::VirtualService(_)))
     };
-    let Some((source, _)) = forwards(passage).find(|(_, forward)| long(forward)) else { return };
+    let Some((source, _)) =
+        forwards(passage).find(|(source, forward)| slow(forward) || (upgraded(forward) && !upgrades_all(source)))
+    else {
+        return;
+    };
     let (object, field) = balancer_field(scene, passage);
     let finding = found.on(77, object, field, format!(
         "{} cuts what is quiet for {seconds} s (504), and {source} has WebSockets or answers that take longer", passage.name()

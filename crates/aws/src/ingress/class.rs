@@ -50,7 +50,7 @@ pub(super) fn classify<'a>(
         return match is_presumed(set, object, &name) {
             _ if account.complete => Err(missing("ingressclasses.networking.k8s.io", &name)),
             true => Ok(Class::Ours(None)),
-            false if set.of_kind("IngressClass").is_empty() => Ok(Class::Foreign),
+            false if !has_class_of_ours(set) => Ok(Class::Foreign),
             false => Err(missing("ingressclasses.networking.k8s.io", &name)),
         };
     };
@@ -68,6 +68,12 @@ pub(super) fn classify<'a>(
     let params = params.ok_or_else(|| missing("ingressclassparamses.elbv2.k8s.aws", &reference.name))?;
     admits(set, account, &params, &object.id.namespace).map_err(invalid)?;
     Ok(Class::Ours(Some(params)))
+}
+
+/// Where there is no class of ours, a class that is not there is another controller's.
+fn has_class_of_ours(set: &Set) -> bool {
+    let is_ours = |object: &Object| matches!(&object.view, View::IngressClass(class) if class.controller == INGRESS_CONTROLLER);
+    set.of_kind("IngressClass").iter().any(|object| is_ours(object))
 }
 
 fn class<'a>(set: &'a Set, name: &str) -> Option<&'a IngressClass> {

@@ -191,6 +191,7 @@ fn unverified(source: &Source, listener: &Listener) -> TlsClient {
     TlsClient {
         source: source.clone(),
         server_name: None,
+        name_by_host: false,
         verify: Verify::Nothing,
         certificate: None,
         min_version: TlsVersion::V1_2,

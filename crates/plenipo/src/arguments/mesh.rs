@@ -36,6 +36,23 @@ pub(crate) struct MeshArguments {
     /// Trust domain of the mesh [default: $TRUST_DOMAIN, else what the mesh's settings say, else cluster.local]
     #[arg(long, value_name = "DOMAIN", help_heading = "Istio")]
     pub(crate) trust_domain: Option<String>,
+    /// Namespace of the gateway's pods, in which credentialName names Secrets [default: $POD_NAMESPACE, else istio-system]
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Istio")]
+    pub(crate) istio_namespace: Option<String>,
+    /// A label of the gateway's pods, by which Gateways select it; repeatable [default: every Gateway selects it]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, help_heading = "Istio")]
+    pub(crate) istio_label: Vec<(String, String)>,
+    /// Fetch key sets for tokens (jwksUri) from private addresses too that are no service of the cluster [default: no]
+    #[arg(long, help_heading = "Istio")]
+    pub(crate) istio_private_key_servers: bool,
+    /// Where the gateway runs, for balancing by locality: REGION/ZONE or REGION/ZONE/SUBZONE
+    #[arg(long, value_name = "REGION/ZONE", help_heading = "Istio")]
+    pub(crate) locality: Option<String>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("should be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Where an identity comes from.

@@ -20,14 +20,14 @@ use anyhow::Context;
 use plenipo_admin::{Identity, Server};
 use plenipo_model::{Certificate, Edge, PortMap};
 use plenipo_source::Directory;
-use plenipo_translate::Options;
+use plenipo_translate::{IstioOptions, Options};
 
 use crate::arguments::{DemoArguments, LogFormat, TrustFiles};
 use crate::balancers::{BalancerSettings, Balancers, Files};
 use crate::exit::{Ending, Exit};
 use crate::settings::{Reading, Settings};
 use crate::{app, logging};
-use certificates::Certificates;
+use certificates::{Certificates, IDENTITY};
 use examples::{EXAMPLES, Example};
 use lesson::Substitutions;
 
@@ -95,6 +95,10 @@ impl Stage {
             bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             resolve: services(&certificates).await?.into_iter().collect(),
             force_directory_endpoints: true,
+            istio: IstioOptions {
+                identity_secret: Some((IDENTITY.0.to_owned(), IDENTITY.1.to_owned())),
+                ..IstioOptions::default()
+            },
             ..Options::default()
         };
         let mut chosen = Chosen { any: arguments.free_ports, held: Vec::new() };
@@ -162,10 +166,15 @@ async fn services(certificates: &Certificates) -> anyhow::Result<Vec<((String, u
         ("mtls-backend", 443, Some(certificates.backend_tls(true)?)),
         ("shop", 443, None),
     ];
+    let in_mesh = [("shop", 80), ("files", 9000)];
     let mut found = Vec::new();
     for (name, port, tls) in services {
         let address = echo::start(name, tls).await?;
         found.push(((format!("{name}.default"), port), address));
+    }
+    for (name, port) in in_mesh {
+        let address = echo::start(name, Some(certificates.sidecar_tls(name)?)).await?;
+        found.push(((format!("{name}.web"), port), address));
     }
     Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plenipo_mesh::{AuthorityAddress, Origin};
-use plenipo_translate::IstioOptions;
+use plenipo_translate::{IstioOptions, Locality};
 
 use crate::arguments::{IdentityOrigin, MeshArguments};
 use crate::environment::Environment;
@@ -20,7 +20,10 @@ pub(super) fn read(arguments: &MeshArguments, environment: &Environment) -> (Ist
     };
     let usual = IstioOptions::default();
     let mut options = IstioOptions {
-        namespace: text(&None, "POD_NAMESPACE", &usual.namespace),
+        namespace: text(&arguments.istio_namespace, "POD_NAMESPACE", &usual.namespace),
+        labels: arguments.istio_label.iter().cloned().collect(),
+        locality: arguments.locality.as_deref().map(Locality::parse).unwrap_or_default(),
+        private_key_servers: arguments.istio_private_key_servers,
         trust_domain: text(&arguments.trust_domain, "TRUST_DOMAIN", &usual.trust_domain),
         ..usual
     };

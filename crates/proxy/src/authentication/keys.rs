@@ -67,7 +67,10 @@ impl KeySets {
             KeySource::Inline(text) => match Keys::parse(text.as_bytes()) {
                 Ok(keys) => KeySet::given(Some(keys)),
                 Err(error) => {
-                    problems.push((rule.source.clone(), format!("tokens of {} are refused: {error}", rule.issuer)));
+                    problems.push((
+                        rule.source.clone(),
+                        format!("tokens of {} are refused: {error}", rule.issuer),
+                    ));
                     KeySet::given(None)
                 }
             },
@@ -129,7 +132,12 @@ impl KeySet {
             };
             let wait = match got {
                 Ok(keys) => {
-                    tracing::debug!(url = remote.url, keys = keys.len(), skipped = keys.skipped(), "keys fetched");
+                    tracing::debug!(
+                        url = remote.url,
+                        keys = keys.len(),
+                        skipped = keys.skipped(),
+                        "keys fetched"
+                    );
                     self.fetched.fetch_add(1, Ordering::Relaxed);
                     self.state.send_replace(State { keys: Some(Arc::new(keys)), tried: true });
                     pause = AGAIN;

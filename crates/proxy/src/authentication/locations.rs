@@ -7,29 +7,37 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
+use plenipo_jwt::Refused;
 use plenipo_model::TokenLocation;
 
 /// Tokens looked at in one place: each may cost a signature.
 const MOST: usize = 4;
 
 /// The tokens in this place.
-pub(super) fn tokens<'a>(location: &'a TokenLocation, parts: &'a Parts) -> Vec<Cow<'a, str>> {
-    match location {
+///
+/// # Errors
+/// When there are more than anybody looks at: none goes on unseen.
+pub(super) fn tokens<'a>(
+    location: &'a TokenLocation,
+    parts: &'a Parts,
+) -> Result<Vec<Cow<'a, str>>, Refused> {
+    let tokens: Vec<_> = match location {
         TokenLocation::Header { name, prefix } => {
-            let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            values.filter_map(|value| behind(value, prefix)).take(MOST).map(Cow::Borrowed).collect()
+            let values = parts.headers.get_all(name).iter();
+            values.filter_map(|value| behind(value.as_bytes(), prefix)).take(MOST + 1).collect()
         }
         TokenLocation::Query(name) => {
             let pairs = parts.uri.query().unwrap_or_default().split('&');
             let values = pairs.filter_map(|pair| value_of(pair, name));
             let decoded = values.map(|value| percent_decode_str(value).decode_utf8_lossy());
-            decoded.take(MOST).collect()
+            decoded.take(MOST + 1).collect()
         }
         TokenLocation::Cookie(name) => {
             let values = cookies(&parts.headers).filter_map(|pair| cookie_value(pair, name));
-            values.take(MOST).map(Cow::Borrowed).collect()
+            values.take(MOST + 1).map(String::from_utf8_lossy).collect()
         }
-    }
+    };
+    if tokens.len() > MOST { Err(Refused::Form) } else { Ok(tokens) }
 }
 
 /// Takes the tokens in this place out of the request.
@@ -49,11 +57,12 @@ pub(super) fn remove(location: &TokenLocation, parts: &mut Parts) {
             }
         }
         TokenLocation::Cookie(name) => {
-            let rest: Vec<_> = cookies(&parts.headers).filter(|pair| cookie_value(pair, name).is_none()).collect();
-            let rest = rest.join("; ");
+            let rest: Vec<_> =
+                cookies(&parts.headers).filter(|pair| cookie_value(pair, name).is_none()).collect();
+            let rest = rest.join(&b"; "[..]);
             parts.headers.remove(COOKIE);
             if !rest.is_empty()
-                && let Ok(rest) = HeaderValue::from_str(&rest)
+                && let Ok(rest) = HeaderValue::from_bytes(&rest)
             {
                 parts.headers.insert(COOKIE, rest);
             }
@@ -62,10 +71,11 @@ pub(super) fn remove(location: &TokenLocation, parts: &mut Parts) {
 }
 
 /// What stands behind a prefix (its letters in any case, as RFC 9110 §11.1 has it for schemes), if anything does.
-fn behind<'a>(value: &'a str, prefix: &str) -> Option<&'a str> {
-    let start = value.get(..prefix.len())?;
-    let token = value[prefix.len()..].trim();
-    (start.eq_ignore_ascii_case(prefix) && !token.is_empty()).then_some(token)
+fn behind<'a>(value: &'a [u8], prefix: &str) -> Option<Cow<'a, str>> {
+    let (start, token) = value.split_at_checked(prefix.len())?;
+    let token = token.trim_ascii();
+    (start.eq_ignore_ascii_case(prefix.as_bytes()) && !token.is_empty())
+        .then(|| String::from_utf8_lossy(token))
 }
 
 fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
@@ -74,13 +84,15 @@ fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
     (is_it && !value.is_empty()).then_some(value)
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).map(str::trim)
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii)
 }
 
-fn cookie_value<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
-    let (own, value) = pair.split_once('=')?;
-    let value = value.trim().trim_matches('"');
-    (own.trim() == name && !value.is_empty()).then_some(value)
+fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (own, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    let value = value.strip_suffix(b"\"").unwrap_or(value);
+    (own == name.as_bytes() && !value.is_empty()).then_some(value)
 }

@@ -14,11 +14,13 @@ use super::begun::Begun;
 use super::fault::Aborted;
 use super::forward::keep_response;
 use super::incoming::Arrived;
-use super::response::{Finish, ResponseBody, grpc_status};
+use super::response::{Finish, ResponseBody};
+use super::security::Stopped;
 use crate::balancer;
 use crate::exchange::Exchange;
+use crate::external;
 use crate::failure::{Blame, Failure};
-use crate::headers::{self, Side};
+use crate::headers::{self, Side, grpc_status};
 use crate::render::{self, Facts};
 use crate::snapshot::CompiledHttp;
 
@@ -43,6 +45,9 @@ pub(super) fn failure(
     if failure == Failure::Overflow && server.model.adds_envoy_headers() {
         parts.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
     }
+    if let Failure::Token(_) = failure {
+        parts.headers.insert(header::WWW_AUTHENTICATE, challenge(&exchange));
+    }
     let body = match balancer {
         Some(rules) => balancer::answers::page(rules.answers, &mut parts),
         None => Bytes::from_static(told.body.as_bytes()),
@@ -57,6 +62,44 @@ pub(super) fn failure(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     local(http, server, route, exchange, parts, body)
+}
+
+/// What is asked of the client whose token is worth nothing (RFC 6750 §3). The query, where tokens stand, is not told.
+fn challenge(exchange: &Exchange) -> HeaderValue {
+    let Exchange { scheme, authority, original_path, .. } = exchange;
+    let path = original_path.split('?').next().unwrap_or_default();
+    let realm: String =
+        format!("{scheme}://{authority}{path}").replace(['"', '\\'], "").chars().take(256).collect();
+    let full = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\", error=\"invalid_token\""));
+    full.unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+/// The answer to a request that may not pass.
+pub(super) fn stopped(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    exchange: Begun,
+    stopped: Stopped,
+) -> Response<ResponseBody> {
+    match stopped {
+        Stopped::Failed(why) => failure(http, server, route, exchange, why),
+        Stopped::Refused(refused) => refusal(http, server, route, exchange, refused),
+    }
+}
+
+/// What whoever was asked about the request answers instead.
+fn refusal(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    route: Option<&Arc<Route>>,
+    mut exchange: Begun,
+    refused: external::Refused,
+) -> Response<ResponseBody> {
+    (exchange.flags, exchange.details) = ("UAEX", "ext_authz_denied");
+    let mut parts = head(refused.status);
+    parts.headers = refused.headers;
+    local(http, server, route, exchange, parts, refused.body)
 }
 
 /// The answer of a route that answers by itself.
@@ -231,6 +274,9 @@ fn complete(
         route.map(|route| &route.response_headers),
         Some(&server.model.response_headers),
     ];
+    if let Some(added) = exchange.added.take() {
+        parts.headers.extend(*added);
+    }
     for edits in edits {
         if let Some(edits) = edits.filter(|edits| !edits.is_empty()) {
             headers::apply(edits, &mut parts.headers, Side::Response, &Facts::of(exchange));

@@ -9,12 +9,12 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Body as _;
-use plenipo_model::{Forward, HashKey, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
+use plenipo_model::{Forward, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
 
 use super::incoming::{Arrived, keep};
 use super::patience::Patience;
 use super::response::{Finish, ResponseBody};
-use super::{HttpConnection, answer, cors, retry, upgrade};
+use super::{HttpConnection, answer, cors, hash_key, retry, upgrade};
 use crate::balancer::{affinity, head};
 use crate::body::{Inbound, RequestBody};
 use crate::exchange::Exchange;
@@ -25,13 +25,13 @@ use crate::request;
 use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::routes::Picked;
-use crate::upstream::hashing;
 use crate::upstream::lease::Lease;
 use crate::upstream::pool::LocalCluster;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// Frames of a body that a copy may lag behind its original.
@@ -50,6 +50,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// The host that it goes upstream with.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.authority.to_str().ok()
+    }
+
     /// Envoy logs a request as it has changed it.
     fn tell(&self, server: &CompiledHttp, route: &Route, target: &Target, exchange: &mut Exchange) {
         let rewritten = self.path.as_str() != exchange.original_path;
@@ -96,6 +101,13 @@ impl Outgoing {
         request
     }
 
+    /// The upstream is told the number of the attempt, where it is told the first.
+    pub(super) fn is_attempt(&mut self, number: usize) {
+        if let Some(told) = self.headers.get_mut(ATTEMPT_COUNT) {
+            *told = headers::number(number as u64);
+        }
+    }
+
     fn upgrades_to(&mut self, wish: &str) {
         self.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Ok(wish) = HeaderValue::from_str(wish) {
@@ -125,12 +137,15 @@ pub(super) async fn forward(
     let Ok(admission) = cluster.admit(rule.priority, false) else {
         return answer::failure(&http, server, Some(route), arrived.exchange, Failure::Overflow);
     };
-    let (key, cookie) = hash_key(&http, rule, &arrived);
+    let (key, cookie) = hash_key::of(&http, rule, &arrived);
     let endpoint = affinity::endpoint(&upstream.model, &arrived.parts.headers);
     let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
-    let Arrived { mut exchange, parts, body, upgrade, on_upgrade, .. } = *arrived;
+    let Arrived { mut exchange, parts, body, looked_at, upgrade, on_upgrade, .. } = *arrived;
     let limit = body_limit(server, route);
-    let body = body.map(|body| Rc::new(RefCell::new(Inbound::new(body, limit, rule.retry.is_some()))));
+    let replay = rule.retry.is_some();
+    let looked_at = looked_at.map(|body| body.go_on(limit, replay));
+    let body = looked_at.or_else(|| body.map(|body| Inbound::new(body, limit, replay)));
+    let body = body.map(|body| Rc::new(RefCell::new(body)));
     let timeout = super::grpc::timeout(target, &parts.headers);
     let mut outgoing = outgoing(server, route, (target, timeout), upstream, parts, body, &exchange);
     outgoing.tell(server, route, target, &mut exchange);
@@ -139,7 +154,7 @@ pub(super) async fn forward(
     }
     for (mirror, shadow) in rule.mirrors.iter().zip(&*picked.route.mirrors) {
         if mirror.part.draws((http.worker.random.next() >> 32) as u32) {
-            copy(&http, shadow, &outgoing, mirror.host_suffix);
+            copy(&http, shadow, &outgoing, mirror.host_suffix, exchange.version);
         }
     }
     let patience = Patience::new(exchange.begun, timeout, target.idle_timeout, outgoing.body.as_ref());
@@ -255,6 +270,9 @@ fn outgoing(
     {
         headers.insert(EXPECTED_TIMEOUT, headers::number(timeout.as_millis() as u64));
     }
+    if server.model.attempt_count {
+        headers.insert(ATTEMPT_COUNT, HeaderValue::from_static("1"));
+    }
     if !target.request_headers.is_empty() {
         headers::apply(&target.request_headers, &mut headers, Side::Request, &Facts::of(exchange));
     }
@@ -323,39 +341,15 @@ fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> O
     PathAndQuery::try_from(new).ok()
 }
 
-/// The key of the balancer, and the cookie to set when the client has none yet.
-fn hash_key(http: &HttpConnection, rule: &Forward, arrived: &Arrived) -> (Option<u64>, Option<HeaderValue>) {
-    let headers = &arrived.parts.headers;
-    match &rule.hash {
-        None => (None, None),
-        Some(HashKey::SourceIp) => (Some(hashing::key(arrived.exchange.client.to_string().as_bytes())), None),
-        Some(HashKey::Query(name)) => {
-            let value = arrived.parts.uri.query().and_then(|query| request::parameter(query, name));
-            (value.map(|value| hashing::key(value.as_bytes())), None)
-        }
-        Some(HashKey::Header(name)) => (headers.get(name).map(|value| hashing::key(value.as_bytes())), None),
-        Some(HashKey::Cookie { name, path, ttl }) => match (request::cookie(headers, name), ttl) {
-            (Some(value), _) => (Some(hashing::key(value.as_bytes())), None),
-            (None, None) => (None, None),
-            (None, Some(ttl)) => {
-                let value = format!("{:016x}", http.worker.random.next());
-                let key = hashing::key(value.as_bytes());
-                let mut cookie = format!("{name}={value}; HttpOnly");
-                if !ttl.is_zero() {
-                    cookie.push_str(&format!("; Max-Age={}", ttl.as_secs()));
-                }
-                if let Some(path) = path {
-                    cookie.push_str(&format!("; Path={path}"));
-                }
-                (Some(key), HeaderValue::from_str(&cookie).ok())
-            }
-        },
-    }
-}
-
 /// Sends a copy to another cluster and forgets it. Its answer is thrown away; it never delays the original.
-fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing, marked: bool) {
-    let protocol = shadow.model.protocol;
+fn copy(
+    http: &Rc<HttpConnection>,
+    shadow: &Arc<Upstream>,
+    outgoing: &Outgoing,
+    marked: bool,
+    client: Version,
+) {
+    let protocol = shadow.protocol(client);
     let mut headers = outgoing.headers.clone();
     if marked
         && let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok())
@@ -372,6 +366,7 @@ fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing, 
         inbound.borrow_mut().copy_to(sender);
         *request.body_mut() = RequestBody::copy(receiver);
     }
+    let host = outgoing.host().map(str::to_owned);
     let cluster: Rc<LocalCluster> = http.worker.cluster(shadow);
     let (http, shadow) = (Rc::clone(http), Arc::clone(shadow));
     http.worker.tasks.clone().spawn_local(async move {
@@ -380,7 +375,10 @@ fn copy(http: &Rc<HttpConnection>, shadow: &Arc<Upstream>, outgoing: &Outgoing, 
             let rule = plenipo_model::Balance::RoundRobin;
             let chosen =
                 crate::upstream::balance::choose(&endpoints, rule, &cluster.turn, None, |_| 0, &[])?.address;
-            let mut lease = cluster.lease(chosen, Default::default(), &http.facts, false).await.ok()?;
+            let mut lease = cluster
+                .lease((chosen, host.as_deref(), protocol), Default::default(), &http.facts, false)
+                .await
+                .ok()?;
             let response = lease.send(request).await.ok()?;
             drain(response, lease).await;
             Some(())

@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 use plenipo_jwt::Claims;
-use plenipo_model::HttpServer;
+use plenipo_model::{ExternalAuthorization, HttpServer};
 
 use super::HttpConnection;
 use super::begun::Begun;
 use crate::balancer;
+use crate::body::Inbound;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::gate::REFUSED_METHOD;
@@ -35,6 +37,8 @@ pub(crate) struct Arrived {
     pub(crate) scheme: Option<&'static str>,
     /// Its body; none when it has none.
     pub(crate) body: Option<Incoming>,
+    /// Its body, when somebody has looked at the beginning; then it is nowhere else.
+    pub(crate) looked_at: Option<Box<Inbound>>,
     /// What it wants to upgrade to, lower case.
     pub(crate) upgrade: Option<String>,
     /// The other side of an upgrade, should it be granted.
@@ -42,12 +46,30 @@ pub(crate) struct Arrived {
     pub(crate) draw: u32,
     /// What its verified token says.
     pub(crate) claims: Option<Rc<Claims>>,
+    /// Who was asked about it, and let it pass.
+    pub(crate) passed: Vec<Arc<ExternalAuthorization>>,
 }
 
 impl Arrived {
     /// Canonical path.
     pub(crate) fn path(&self) -> &str {
         self.parts.uri.path()
+    }
+
+    /// The first bytes of its body, and whether there are more. `limit` is that of the whole body.
+    ///
+    /// # Errors
+    /// When the body broke off, or is larger than allowed.
+    pub(crate) async fn look_at_body(
+        &mut self,
+        most: usize,
+        limit: Option<u64>,
+    ) -> Result<(Bytes, bool), &Inbound> {
+        if let Some(body) = self.body.take() {
+            self.looked_at = Some(Box::new(Inbound::new(body, limit, false)));
+        }
+        let Some(body) = &mut self.looked_at else { return Ok((Bytes::new(), false)) };
+        body.look_at(most).await.ok_or(body)
     }
 
     /// Query, as it came.
@@ -86,10 +108,12 @@ pub(super) fn arrive(
                 host,
                 scheme: client.scheme,
                 body,
+                looked_at: None,
                 upgrade,
                 on_upgrade,
                 draw,
                 claims: None,
+                passed: Vec::new(),
             }))
         }
         Err(failure) => Err((exchange, failure)),

@@ -23,12 +23,14 @@ use super::{HttpConnection, STALLED};
 use crate::body::{BodyError, Inbound, passed};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::headers::grpc_status;
 use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
 use crate::tcp::Carried;
 use crate::upstream::lease::Lease;
+use crate::upstream::outlier::Heard;
 use crate::upstream::pool::{Admission, LocalCluster};
 
 /// A response's body.
@@ -159,6 +161,13 @@ impl Finish {
         (self.exchange.flags, self.exchange.details) = (told.flag, told.details);
     }
 
+    /// Outlier detection hears how the response went on.
+    fn heard(&self, heard: Heard) {
+        if let Some(UpstreamSide { cluster, lease: Some(lease), .. }) = &self.upstream {
+            cluster.upstream.borrow().live.heard(lease.address, heard);
+        }
+    }
+
     fn sending(&self) -> Option<Rc<Sending>> {
         let limit = self.patience.as_ref().map_or(Some(STALLED), Patience::idle);
         (self.exchange.version == Version::HTTP_2).then(|| Sending::of_this_stream(limit)).flatten()
@@ -188,6 +197,9 @@ impl Finish {
 
     fn trailers(&mut self, trailers: &http::HeaderMap) {
         self.exchange.grpc_status = grpc_status(trailers);
+        if let Some(status) = self.exchange.grpc_status {
+            self.heard(Heard::of_grpc(status));
+        }
         if let Some(log) = &self.server.log {
             keep(&mut self.exchange.kept_trailers, trailers, log.formatter.kept_trailers());
         }
@@ -237,11 +249,6 @@ impl Drop for Finish {
     }
 }
 
-/// `grpc-status` of trailers, or of the head of a response without a body.
-pub(super) fn grpc_status(fields: &http::HeaderMap) -> Option<u16> {
-    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
-}
-
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -289,6 +296,7 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 if let Some(finish) = &mut this.finish {
+                    finish.heard(Heard::Failure);
                     (finish.exchange.flags, finish.exchange.details) =
                         ("UC", "upstream_reset_after_response_started{connection_termination}");
                 }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
-use plenipo_model::{Backoff, BalancerRules, Forward, RetryOn, RetryPolicy};
+use plenipo_model::{Backoff, BalancerRules, Forward};
 use tokio::time::Instant;
 
+use self::condition::Seen;
 use super::HttpConnection;
 use super::forward::{Outgoing, drain};
 use super::patience::Patience;
@@ -18,19 +19,20 @@ use crate::balancer;
 use crate::body::{Break, broken_framing};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::{Lease, SendError};
-use crate::upstream::outlier::{self, Heard};
+use crate::upstream::outlier::Heard;
 use crate::upstream::pool::{Admission, LeaseError, LocalCluster};
+
+mod condition;
 
 /// Idle connections that may turn out to be dead before a fresh one is made. They cost nothing but a look.
 const MAX_STALE: u32 = 4;
 /// An answer that nobody wants any more is read for so long, to keep its connection; then the connection is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// An answer of a rate limit.
-const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
 /// After so many attempts the priorities tried are left for others, where the policy wants that (as Istio sets it).
 const ATTEMPTS_OF_A_PRIORITY: usize = 2;
 
@@ -78,6 +80,16 @@ enum Outcome {
     },
 }
 
+impl Outcome {
+    fn seen(&self) -> Seen<'_> {
+        match self {
+            Self::Answered(response, _) => Seen::Answer(response.status(), response.headers()),
+            Self::Failed(failure) => Seen::Failure(*failure),
+            Self::RefusedStream | Self::Stale { .. } => Seen::RefusedStream,
+        }
+    }
+}
+
 impl<'a> Tries<'a> {
     /// At the endpoint that the client was sent to before (the second of `stays`), or the one of its key, or any.
     pub(super) fn new(
@@ -103,7 +115,9 @@ impl<'a> Tries<'a> {
             result = self.attempts(outgoing, exchange) => result,
             failure = self.patience.run_out() => {
                 self.cluster.meter.timeouts.add(1);
-                if let Some(address) = self.asked.take() {
+                // Not when it is the client that keeps us waiting.
+                let upstreams = matches!(failure, Failure::TimedOut | Failure::Silent(StatusCode::GATEWAY_TIMEOUT));
+                if let Some(address) = self.asked.take().filter(|_| upstreams) {
                     self.heard(address, Heard::Silence);
                 }
                 Err(failure)
@@ -121,22 +135,29 @@ impl<'a> Tries<'a> {
         let mut stale = 0;
         let mut before = Before::default();
         let mut backoff = policy.and_then(|policy| policy.backoff).unwrap_or_default();
-        // Slots taken by retries are held until the end: they bound how many run at a time.
-        let mut slots: Vec<Admission> = Vec::new();
+        // The place of the retry under way; its successor needs it.
+        let mut place: Option<Admission> = None;
+        let mut number = 1;
         loop {
             let last = left == 0;
             let fresh = stale >= MAX_STALE;
             let outcome = self.attempt(outgoing, exchange, &mut before, fresh, last).await;
             if let Outcome::Stale { sent } = outcome {
                 stale = if sent { MAX_STALE } else { stale + 1 };
+                before.priorities.pop();
                 continue;
             }
             let again = !last
-                && policy.is_some_and(|policy| wants_another(policy, &outcome))
+                && policy.is_some_and(|policy| condition::holds(policy, &outcome.seen()))
                 && outgoing.body.as_ref().is_none_or(|body| body.borrow().replayable());
-            if again && let Ok(slot) = self.cluster.admit(self.rule.priority, true) {
-                slots.push(slot);
+            if again {
+                drop(place.take());
+                place = self.cluster.admit(self.rule.priority, true).ok();
+            }
+            if again && place.is_some() {
                 left -= 1;
+                number += 1;
+                outgoing.is_attempt(number);
                 self.cluster.meter.retries.add(1);
                 if let Outcome::Answered(response, lease) = outcome {
                     before.tried.push(lease.address);
@@ -146,7 +167,10 @@ impl<'a> Tries<'a> {
                 if policy.is_some_and(|policy| !policy.avoid_previous) {
                     before.tried.clear();
                 }
-                self.pause(&mut backoff).await;
+                if before.priorities.len().is_multiple_of(ATTEMPTS_OF_A_PRIORITY) {
+                    before.left.clone_from(&before.priorities);
+                }
+                pause(&self.http.worker.random, &mut backoff).await;
                 continue;
             }
             return match outcome {
@@ -155,13 +179,6 @@ impl<'a> Tries<'a> {
                 Outcome::RefusedStream | Outcome::Stale { .. } => Err(Failure::Reset),
             };
         }
-    }
-
-    /// Waits by chance up to `backoff.base`, and makes it longer for the next time.
-    async fn pause(&self, backoff: &mut Backoff) {
-        let micros = u64::try_from(backoff.base.as_micros()).unwrap_or(u64::MAX).max(1);
-        backoff.lengthen();
-        tokio::time::sleep(Duration::from_micros(self.http.worker.random.next() % micros)).await;
     }
 
     async fn attempt(
@@ -177,7 +194,11 @@ impl<'a> Tries<'a> {
             return Outcome::Failed(Failure::NoEndpoint);
         };
         exchange.upstream = Some(address);
-        let lease = self.cluster.lease(address, self.rule.priority, &self.http.facts, fresh).await;
+        let protocol = upstream.protocol(exchange.version);
+        let lease = self
+            .cluster
+            .lease((address, outgoing.host(), protocol), self.rule.priority, &self.http.facts, fresh)
+            .await;
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(LeaseError::Overflow) => return Outcome::Failed(Failure::Overflow),
@@ -196,7 +217,7 @@ impl<'a> Tries<'a> {
         // The head is moved, not copied, when nothing can follow this attempt.
         let headers =
             if may_follow { outgoing.headers.clone() } else { std::mem::take(&mut outgoing.headers) };
-        let request = outgoing.request(upstream.model.protocol, headers);
+        let request = outgoing.request(protocol, headers);
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
         let patience = Patience::new(sent, per_try, None, outgoing.body.as_ref());
@@ -221,8 +242,10 @@ impl<'a> Tries<'a> {
             Ok(response) if self.refuses(response.headers()) => Outcome::Failed(Failure::BadResponse),
             Ok(response) => {
                 self.cluster.meter.answered(response.status().as_u16(), elapsed);
-                if upstream.live.outliers.is_some() {
-                    upstream.live.heard(address, heard_in(&response));
+                if upstream.live.outliers.is_some()
+                    && let Some(heard) = Heard::in_head(response.status(), response.headers())
+                {
+                    upstream.live.heard(address, heard);
                 }
                 Outcome::Answered(response, lease)
             }
@@ -258,9 +281,6 @@ impl<'a> Tries<'a> {
         let chosen = balance::choose_beyond(&endpoints, left, balance, turn, self.key, load, tried)?;
         if self.rule.retry.as_ref().is_some_and(|policy| policy.other_priorities) {
             priorities.push(chosen.priority);
-            if priorities.len().is_multiple_of(ATTEMPTS_OF_A_PRIORITY) {
-                left.clone_from(priorities);
-            }
         }
         Some(chosen.address)
     }
@@ -315,6 +335,13 @@ impl<'a> Tries<'a> {
     }
 }
 
+/// Waits by chance for less than `backoff.base`, and makes it longer for the next time.
+async fn pause(random: &Random, backoff: &mut Backoff) {
+    let micros = u64::try_from(backoff.base.as_micros()).unwrap_or(u64::MAX).max(1);
+    backoff.lengthen();
+    tokio::time::sleep(Duration::from_micros(random.next() % micros)).await;
+}
+
 /// May this request be sent again without asking, when a connection that had been idle ends without an answer?
 /// (RFC 9110 §9.2.2: a proxy may repeat idempotent requests; one with a body might have reached somebody in part.)
 fn repeatable(outgoing: &Outgoing) -> bool {
@@ -344,45 +371,27 @@ fn reset(error: &hyper::Error) -> Option<h2::Reason> {
     None
 }
 
-/// What a response tells outlier detection: its status, or that of the call when its head is all there is of it.
-fn heard_in(response: &Response<Incoming>) -> Heard {
-    let grpc = grpc_status(response.headers()).filter(|_| response.status().is_success());
-    Heard::Status(grpc.map_or(response.status().as_u16(), outlier::status_of_grpc))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
-}
-
-fn wants_another(policy: &RetryPolicy, outcome: &Outcome) -> bool {
-    use Failure::{AttemptTimedOut, BadResponse, Connect, ConnectTimedOut, Reset};
-    let status = match outcome {
-        Outcome::Answered(response, _) => response.status().as_u16(),
-        _ => 0,
-    };
-    let headers = match outcome {
-        Outcome::Answered(response, _) => Some(response.headers()),
-        _ => None,
-    };
-    let grpc = headers.and_then(grpc_status);
-    let no_answer = matches!(
-        outcome,
-        Outcome::RefusedStream
-            | Outcome::Failed(AttemptTimedOut | BadResponse | Connect | ConnectTimedOut | Reset)
-    );
-    policy.on.iter().any(|on| match on {
-        RetryOn::FiveXx => no_answer || status >= 500,
-        RetryOn::GatewayError => no_answer || matches!(status, 502..=504),
-        RetryOn::ConnectFailure => matches!(outcome, Outcome::Failed(Connect | ConnectTimedOut)),
-        RetryOn::Retriable4xx => status == 409,
-        RetryOn::RefusedStream => matches!(outcome, Outcome::RefusedStream),
-        RetryOn::RetriableStatusCodes => policy.statuses.contains(&status),
-        RetryOn::Reset => no_answer,
-        RetryOn::EnvoyRateLimited => headers.is_some_and(|headers| headers.contains_key(RATE_LIMITED)),
-        RetryOn::Cancelled => grpc == Some(1),
-        RetryOn::DeadlineExceeded => grpc == Some(4),
-        RetryOn::ResourceExhausted => grpc == Some(8),
-        RetryOn::Internal => grpc == Some(13),
-        RetryOn::Unavailable => grpc == Some(14),
-    })
+    /// Of a thousand courses of pauses, each pause is shorter than its bound and the longest nearly as long.
+    #[tokio::test(start_paused = true)]
+    async fn pauses_are_drawn_below_a_bound_that_doubles() {
+        let random = Random::new();
+        let mut longest = [Duration::ZERO; 6];
+        for _ in 0..1000 {
+            let mut backoff = Backoff::default();
+            for longest in &mut longest {
+                let begun = Instant::now();
+                pause(&random, &mut backoff).await;
+                *longest = begun.elapsed().max(*longest);
+            }
+        }
+        for (longest, bound) in longest.into_iter().zip([25, 50, 100, 200, 250, 250]) {
+            // The clock counts whole milliseconds, rounded up.
+            assert!(longest <= Duration::from_millis(bound), "{longest:?} of {bound} ms");
+            assert!(longest >= Duration::from_millis(bound * 9 / 10), "{longest:?} of {bound} ms");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::{
     CompiledChain, CompiledHttp, CompiledListener, CompiledServe, CompiledTcp, CompiledTls, CompiledUdp, Log,
     Snapshot, kept,
 };
+use crate::authentication::{CompiledAuthentication, KeySets};
 use crate::client_identity::Identities;
 
 /// A snapshot being built.
@@ -25,6 +26,7 @@ pub(super) struct Build<'a> {
     retired: Retired,
     pub(super) tls: TlsConfigs,
     pub(super) identities: Identities,
+    pub(super) keys: KeySets,
     pub(super) pages: Pages,
     /// Tables of server names, by the address of the list they are made from.
     names: HashMap<usize, Arc<HostTable<HostPattern>>>,
@@ -44,6 +46,7 @@ impl<'a> Build<'a> {
             retired,
             tls: TlsConfigs::default(),
             identities: Identities::default(),
+            keys: KeySets::default(),
             pages: Pages::default(),
             names: HashMap::new(),
             logs: LogSinks::default(),
@@ -130,7 +133,12 @@ impl<'a> Build<'a> {
         let tables = server.hosts.iter().filter_map(|host| hosts.of(&host.host)).map(|host| &*host.routes);
         let kept_request = kept::request_headers(server, log.as_deref(), tables);
         let believes = server.hosts.iter().any(|host| host.client_identity.is_some());
-        Arc::new(CompiledHttp { model: Arc::clone(server), hosts, names, own, log, kept_request, believes })
+        let authentication = server.authentication.as_ref().map(|model| {
+            let before = self.previous.map(|previous| &previous.keys);
+            CompiledAuthentication::new(model, &mut self.keys, before, &mut self.problems)
+        });
+        let model = Arc::clone(server);
+        Arc::new(CompiledHttp { model, hosts, names, own, authentication, log, kept_request, believes })
     }
 
     fn tcp(&mut self, route: &Arc<TcpRoute>) -> Arc<CompiledTcp> {

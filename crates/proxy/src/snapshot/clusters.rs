@@ -8,21 +8,32 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use plenipo_model::{Cluster, Dns, Endpoint, Endpoints, FailOpen};
+use http::Version;
+use plenipo_model::{Cluster, Dns, Endpoint, Endpoints, TlsClient, UpstreamProtocol};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::tls;
 use crate::upstream::breakers::SharedPlaces;
+use crate::upstream::budget::Budget;
 use crate::upstream::hashing::HashTables;
 use crate::upstream::outlier::{Heard, Outliers, Record};
+
+pub(crate) use selection::{Panic, Selection};
+
+mod selection;
+
+/// TLS towards a cluster: none, or why it cannot be.
+type Originated = Result<Option<Arc<tls::OriginatedTls>>, String>;
 
 /// A cluster, compiled.
 pub struct Upstream {
     /// As the model says.
     pub model: Arc<Cluster>,
     /// TLS towards it; a cluster whose TLS cannot be set up is never reached in clear text.
-    pub(crate) tls: Result<Option<Arc<tls::OriginatedTls>>, String>,
+    pub(crate) tls: Originated,
+    /// The same for HTTP/2, where the client's protocol decides.
+    tls_http2: Option<Originated>,
     /// What lives on when only endpoints change.
     pub(crate) live: Arc<Live>,
 }
@@ -37,39 +48,9 @@ pub struct Live {
     pub(crate) places: SharedPlaces,
     /// What finds the endpoints that answer badly, where that is wanted.
     pub(crate) outliers: Option<Outliers>,
+    /// Counts retries against requests, where that is wanted.
+    pub(crate) budget: Option<Arc<Budget>>,
     selection: Selection,
-}
-
-/// Of a cluster's settings, those that the choice of an endpoint needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// When unhealthy ones are used, too.
-    pub(crate) panic: Panic,
-    /// Time in which one that is new comes to its full share.
-    pub(crate) slow_start: Option<Duration>,
-    /// Points of the ring, slots of the Maglev table; none = the usual number.
-    pub(crate) hash_size: Option<u32>,
-}
-
-/// When health is no longer believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Panic {
-    /// When fewer than this many percent are healthy.
-    Below(u32),
-    /// When none is.
-    WhenNone,
-}
-
-impl Selection {
-    pub(crate) fn of(cluster: &Cluster) -> Self {
-        let panic = match (&cluster.outlier, cluster.fail_open) {
-            (Some(outlier), _) => Panic::Below(outlier.min_health_percent),
-            (None, FailOpen::BelowHalf) => Panic::Below(50),
-            (None, FailOpen::WhenNone) => Panic::WhenNone,
-            (None, FailOpen::Never) => Panic::Below(0),
-        };
-        Self { panic, slow_start: cluster.slow_start, hash_size: cluster.hash_size }
-    }
 }
 
 /// The endpoints of a cluster at one moment.
@@ -146,26 +127,56 @@ impl Upstream {
                 return Arc::new(Self {
                     model: Arc::clone(model),
                     tls: before.tls.clone(),
+                    tls_http2: before.tls_http2.clone(),
                     live: Arc::clone(&before.live),
                 });
             }
         }
-        let tls = match &model.tls {
+        let originate = |client: Option<&TlsClient>, protocol| match client {
             None => Ok(None),
-            Some(client) => {
-                tls::originate(client, model.protocol).map(Some).map_err(|error| error.to_string())
-            }
+            Some(client) => tls::originate(client, protocol).map(Some).map_err(|error| error.to_string()),
         };
+        let tls = originate(model.tls.as_deref(), model.protocol);
+        let tls_http2 = model.as_client.then(|| {
+            let client = model.tls.as_deref().map(TlsClient::for_http2);
+            originate(client.as_ref(), UpstreamProtocol::Http2)
+        });
         let live = Arc::new(Live {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             endpoints: ArcSwapOption::empty(),
             resolved: Notify::new(),
             places: SharedPlaces::default(),
-            outliers: model.outlier.as_ref().map(Outliers::new),
+            outliers: Outliers::of(model),
+            budget: model.retry_budget.map(Budget::new),
             selection: Selection::of(model),
         });
         live.set_static(model);
-        Arc::new(Self { model: Arc::clone(model), tls, live })
+        Arc::new(Self { model: Arc::clone(model), tls, tls_http2, live })
+    }
+
+    /// Is this endpoint one that is spoken to in clear text, whatever is spoken to the others?
+    pub(crate) fn in_clear_text(&self, address: SocketAddr) -> bool {
+        match &self.model.endpoints {
+            Endpoints::Static(list) if self.model.tls.is_some() => {
+                list.iter().any(|endpoint| endpoint.clear_text && endpoint.address == address)
+            }
+            _ => false,
+        }
+    }
+
+    /// What a request is sent in that came over this version.
+    pub(crate) fn protocol(&self, client: Version) -> UpstreamProtocol {
+        match (self.model.as_client, client) {
+            (false, _) => self.model.protocol,
+            (true, Version::HTTP_2) => UpstreamProtocol::Http2,
+            (true, _) => UpstreamProtocol::Http1,
+        }
+    }
+
+    /// TLS for a protocol.
+    pub(crate) fn tls_for(&self, protocol: UpstreamProtocol) -> &Originated {
+        let http2 = self.tls_http2.as_ref().filter(|_| protocol == UpstreamProtocol::Http2);
+        http2.unwrap_or(&self.tls)
     }
 
     /// Why it cannot be used.

@@ -37,6 +37,19 @@ pub(crate) struct OriginatedTls {
     pub(crate) config: Arc<ClientConfig>,
     /// Name to send; none = the address, which is never sent.
     pub(crate) server_name: Option<ServerName<'static>>,
+    /// The host of a request stands in its place.
+    pub(crate) name_by_host: bool,
+}
+
+impl OriginatedTls {
+    /// The name to send for a request to that host (which may carry a port).
+    pub(crate) fn name_for(&self, host: Option<&str>) -> Option<ServerName<'static>> {
+        let host = host.filter(|_| self.name_by_host).map(|host| {
+            let bare = host.strip_prefix('[').and_then(|rest| Some(rest.split_once(']')?.0));
+            bare.unwrap_or_else(|| host.split(':').next().unwrap_or_default())
+        });
+        host.and_then(|host| ServerName::try_from(host.to_owned()).ok()).or_else(|| self.server_name.clone())
+    }
 }
 
 /// Why TLS cannot be set up.
@@ -230,8 +243,7 @@ pub(crate) fn originate(
 ) -> Result<Arc<OriginatedTls>, TlsError> {
     let provider = provider(&model.cipher_suites)?;
     let versions = versions(model.min_version, model.max_version)?;
-    let verifier =
-        Arc::new(UpstreamVerifier::new(&model.verify, provider.signature_verification_algorithms)?);
+    let verifier = Arc::new(UpstreamVerifier::new(model, provider.signature_verification_algorithms)?);
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -241,7 +253,7 @@ pub(crate) fn originate(
         }
         None => builder.with_no_client_auth(),
     };
-    config.enable_sni = model.server_name.is_some();
+    config.enable_sni = model.server_name.is_some() || model.name_by_host;
     config.alpn_protocols = match (model.alpn.as_slice(), protocol) {
         ([], UpstreamProtocol::Http2) => vec![b"h2".to_vec()],
         ([], UpstreamProtocol::Http1) => Vec::new(),
@@ -252,7 +264,7 @@ pub(crate) fn originate(
         .as_ref()
         .map(|name| ServerName::try_from(name.clone()).map_err(|_| TlsError::ServerName(name.clone())))
         .transpose()?;
-    Ok(Arc::new(OriginatedTls { config: Arc::new(config), server_name }))
+    Ok(Arc::new(OriginatedTls { config: Arc::new(config), server_name, name_by_host: model.name_by_host }))
 }
 
 /// Checks what the model says of an upstream's certificate: the chain, and any of the accepted names. (The stack's own
@@ -261,17 +273,20 @@ pub(crate) fn originate(
 struct UpstreamVerifier {
     roots: Option<RootCertStore>,
     names: Vec<String>,
+    /// Nobody is named: the certificate must be valid for the name that was sent.
+    by_name: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl UpstreamVerifier {
-    fn new(verify: &Verify, algorithms: WebPkiSupportedAlgorithms) -> Result<Self, TlsError> {
-        let (roots, names) = match verify {
+    fn new(model: &TlsClient, algorithms: WebPkiSupportedAlgorithms) -> Result<Self, TlsError> {
+        let (roots, names) = match &model.verify {
             Verify::Nothing => (None, Vec::new()),
             Verify::Chain { roots: Roots::Given(roots), names } => (Some(root_store(roots)?), names.clone()),
             Verify::Chain { roots: Roots::System, names } => (Some(system_roots()?), names.clone()),
         };
-        Ok(Self { roots, names, algorithms })
+        let by_name = model.name_by_host && names.is_empty();
+        Ok(Self { roots, names, by_name, algorithms })
     }
 
     fn name_accepted(&self, leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
@@ -290,6 +305,14 @@ impl UpstreamVerifier {
     }
 }
 
+/// For questions of our own to public servers: the system's roots, HTTP/1.1.
+pub(crate) fn public_client() -> Result<Arc<ClientConfig>, &'static str> {
+    let roots = system_roots().map_err(|_| "there are none")?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|_| "no TLS version")?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -301,7 +324,7 @@ impl ServerCertVerifier for UpstreamVerifier {
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
@@ -314,6 +337,9 @@ impl ServerCertVerifier for UpstreamVerifier {
             now,
             self.algorithms.all,
         )?;
+        if self.by_name {
+            rustls::client::verify_server_name(&parsed, server_name)?;
+        }
         if self.names.is_empty() || self.name_accepted(leaf, &parsed) {
             Ok(ServerCertVerified::assertion())
         } else {

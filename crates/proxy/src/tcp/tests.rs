@@ -74,3 +74,33 @@ async fn a_relay_is_ended_when_nothing_moves_for_too_long() {
     assert_eq!((carried.down, carried.end), (1, End::Cut("idle_timeout")));
     assert_eq!(begun.elapsed(), SECOND * 17);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_is_ended_when_it_has_lasted_for_long_enough() {
+    for (limit, expected) in
+        [(None, None), (Some(SECOND * 90), Some(90_000)), (Some(Duration::ZERO), Some(0))]
+    {
+        let endpoints = Endpoints::addresses([]);
+        let model =
+            Cluster { max_relay_duration: limit, ..Cluster::new("up", Source::new("test"), endpoints) };
+        let ((mut client, ours), (theirs, mut server)) = (duplex(64), duplex(64));
+        let begun = Instant::now();
+        let talk = async {
+            for _ in 0..100 {
+                tokio::time::sleep(SECOND).await;
+                client.write_all(b"x").await.expect("relayed");
+                server.read_u8().await.expect("relayed");
+            }
+        };
+        let carried = tokio::select! {
+            biased;
+            carried = carry(ours, theirs, Some(SECOND * 10), lasts_too_long(&model)) => Some(carried),
+            () = talk => None,
+        };
+        let ended = carried.map(|carried| {
+            assert_eq!(carried.end, End::Cut("max_duration_reached"));
+            begun.elapsed().as_millis()
+        });
+        assert_eq!(ended, expected);
+    }
+}

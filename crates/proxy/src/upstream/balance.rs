@@ -129,9 +129,7 @@ fn in_turn(set: &EndpointSet, turn: u32, usable: &impl Fn(&EndpointState) -> boo
 
 /// The usable endpoint at a point (out of 2³²) of the line on which each has the length of its weight.
 fn weighted(set: &EndpointSet, point: u32, usable: &impl Fn(&EndpointState) -> bool) -> Option<usize> {
-    let share = |endpoint: &EndpointState| {
-        u64::from(endpoint.weight) * set.selection.slow_start.map_or(WARM, |time| endpoint.warmth(time))
-    };
+    let share = |endpoint: &EndpointState| u64::from(endpoint.weight) * set.selection.warmth(endpoint);
     let endpoints = || set.endpoints.iter().enumerate().filter(|(_, endpoint)| usable(endpoint));
     let total: u64 = endpoints().map(|(_, endpoint)| share(endpoint)).sum();
     let mut left = ((u128::from(point) * u128::from(total)) >> 32) as u64;
@@ -160,7 +158,7 @@ mod tests {
     }
 
     fn selection(panic: Panic) -> Selection {
-        Selection { panic, slow_start: None, hash_size: None }
+        Selection { panic, slow_start: None, curve: Default::default(), hash_size: None }
     }
 
     fn counts(set: &EndpointSet, balance: Balance, tried: &[SocketAddr]) -> Vec<u32> {

@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_limit_is_none() {
+        let shared = SharedPlaces::default();
+        let threads: Vec<_> = (0..3).map(|_| Breakers::new(limits(u32::MAX), &shared)).collect();
+        let slots: Vec<_> = (0..9000).map(|turn| request(&threads[turn % 3])).collect();
+        assert!(slots.iter().all(Result::is_ok));
+        drop(slots);
+        assert!(threads.iter().all(|thread| request(thread).is_ok()));
+    }
+
+    #[test]
     fn no_place_is_no_place() {
         let limits =
             Limits { default: LimitSet { connections: 0, ..LimitSet::default() }, ..Limits::default() };

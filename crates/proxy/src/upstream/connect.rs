@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plenipo_model::{Cluster, SendProxyProtocol, TcpKeepalive};
+use plenipo_model::{Cluster, SendProxyProtocol, TcpKeepalive, UpstreamProtocol};
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
@@ -48,7 +48,20 @@ pub(crate) async fn connect(
     address: SocketAddr,
     downstream: Option<&Connection>,
 ) -> Result<Connected, ConnectError> {
-    connect_by(upstream, &upstream.tls, address, downstream).await
+    connect_for(upstream, address, (None, upstream.model.protocol), downstream).await
+}
+
+/// As [`connect`], for a protocol, and to whom that host is: its name is sent where the cluster says so.
+pub(crate) async fn connect_for(
+    upstream: &Upstream,
+    address: SocketAddr,
+    (host, protocol): (Option<&str>, UpstreamProtocol),
+    downstream: Option<&Connection>,
+) -> Result<Connected, ConnectError> {
+    if upstream.in_clear_text(address) {
+        return connect_by(upstream, &Ok(None), address, None, downstream).await;
+    }
+    connect_by(upstream, upstream.tls_for(protocol), address, host, downstream).await
 }
 
 /// As [`connect`], with other TLS than that of the traffic.
@@ -56,11 +69,12 @@ pub(crate) async fn connect_by(
     upstream: &Upstream,
     tls: &Result<Option<Arc<OriginatedTls>>, String>,
     address: SocketAddr,
+    host: Option<&str>,
     downstream: Option<&Connection>,
 ) -> Result<Connected, ConnectError> {
     let limit = upstream.model.connect_timeout;
     let shaking = Cell::new(false);
-    match tokio::time::timeout(limit, unbounded(upstream, tls, address, downstream, &shaking)).await {
+    match tokio::time::timeout(limit, unbounded(upstream, tls, (address, host), downstream, &shaking)).await {
         Ok(result) => result,
         Err(_) if shaking.get() => Err(ConnectError::TlsTimedOut(limit)),
         Err(_) => Err(ConnectError::TimedOut(limit)),
@@ -70,7 +84,7 @@ pub(crate) async fn connect_by(
 async fn unbounded(
     upstream: &Upstream,
     tls: &Result<Option<Arc<OriginatedTls>>, String>,
-    address: SocketAddr,
+    (address, host): (SocketAddr, Option<&str>),
     downstream: Option<&Connection>,
     shaking: &Cell<bool>,
 ) -> Result<Connected, ConnectError> {
@@ -86,7 +100,7 @@ async fn unbounded(
         Err(_) => return Err(ConnectError::TlsUnusable),
         Ok(None) => Stream::plain(socket),
         Ok(Some(tls)) => {
-            let name = tls.server_name.clone().unwrap_or_else(|| ServerName::from(address.ip()));
+            let name = tls.name_for(host).unwrap_or_else(|| ServerName::from(address.ip()));
             shaking.set(true);
             let connector = TlsConnector::from(Arc::clone(&tls.config));
             let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;

@@ -116,7 +116,8 @@ fn maglev(set: &EndpointSet) -> Vec<u32> {
 
 /// The least prime that is not less, and at least 3: of another number of slots an endpoint's turns would miss some.
 fn prime(number: u32) -> u32 {
-    let is_prime = |number: &u32| (2..).take_while(|by| by * by <= *number).all(|by| number % by != 0);
+    let is_prime =
+        |number: &u32| (2..).take_while(|by| by * by <= *number).all(|by| !number.is_multiple_of(by));
     (number.max(3)..).find(is_prime).unwrap_or(MAGLEV_SLOTS)
 }
 
@@ -127,7 +128,12 @@ mod tests {
 
     fn set(size: Option<u32>) -> EndpointSet {
         let endpoints = (1..=3u8).map(|n| EndpointState::new(([10, 0, 0, n], 80).into(), 1));
-        let selection = Selection { panic: Panic::WhenNone, slow_start: None, hash_size: size };
+        let selection = Selection {
+            panic: Panic::WhenNone,
+            slow_start: None,
+            curve: Default::default(),
+            hash_size: size,
+        };
         EndpointSet::new(endpoints.collect(), selection)
     }
 

@@ -124,7 +124,7 @@ fn tls_of(upstream: &Upstream, rule: &HealthCheck) -> Tls {
 }
 
 async fn probe(upstream: &Upstream, tls: &Tls, address: SocketAddr, rule: &HealthCheck) -> bool {
-    let Ok(connected) = connect_by(upstream, tls, address, None).await else { return false };
+    let Ok(connected) = connect_by(upstream, tls, address, None, None).await else { return false };
     match &rule.probe {
         HealthProbe::Tcp => true,
         HealthProbe::Http { path, host, headers, statuses } => {

@@ -82,6 +82,11 @@ pub(super) enum Lent {
 }
 
 impl LocalEndpoint {
+    /// Is there any connection at hand?
+    pub(super) fn has_any(&self) -> bool {
+        !self.idle.borrow().is_empty() || !self.shared.borrow().is_empty()
+    }
+
     /// The idle connection used last: the warmest one, and the others get their chance to grow old.
     pub(super) fn take_idle(&self, upstream: &Upstream) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();

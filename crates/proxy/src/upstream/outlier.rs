@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plenipo_model::OutlierDetection;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use plenipo_model::{Cluster, OutlierDetection};
 use tokio::time::Instant;
 
+use crate::headers::grpc_status;
 use crate::metrics::OutlierNumbers;
 use crate::snapshot::clusters::{EndpointSet, EndpointState, Upstream};
 
@@ -30,6 +33,39 @@ pub(crate) enum Heard {
     Silence,
 }
 
+impl Heard {
+    /// What the head of a response tells; nothing when it is a gRPC call's whose status is still to come.
+    pub(crate) fn in_head(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let is_grpc = || {
+            let kind = headers.get(CONTENT_TYPE);
+            kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+        };
+        match grpc_status(headers) {
+            Some(grpc) if status.is_success() => Some(Self::of_grpc(grpc)),
+            None if status.is_success() && is_grpc() => None,
+            _ => Some(Self::Status(status.as_u16())),
+        }
+    }
+
+    /// The HTTP status that Envoy takes a gRPC status for.
+    pub(crate) fn of_grpc(status: u16) -> Self {
+        Self::Status(match status {
+            0 => 200,
+            1 => 499,
+            3 | 9 | 11 => 400,
+            4 => 504,
+            5 => 404,
+            6 | 10 => 409,
+            7 => 403,
+            8 => 429,
+            12 => 501,
+            14 => 503,
+            16 => 401,
+            _ => 500,
+        })
+    }
+}
+
 /// Why an endpoint was put out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Offence {
@@ -41,6 +77,7 @@ enum Offence {
 /// Outlier detection of one cluster.
 #[derive(Debug)]
 pub(crate) struct Outliers {
+    cluster: Arc<str>,
     rules: OutlierDetection,
     /// Held while it is decided whether one more may go.
     deciding: Mutex<()>,
@@ -65,14 +102,17 @@ struct Ejection {
 }
 
 impl Outliers {
-    pub(crate) fn new(rules: &OutlierDetection) -> Self {
-        Self {
+    /// None where the cluster wants none.
+    pub(crate) fn of(cluster: &Cluster) -> Option<Self> {
+        let rules = cluster.outlier.as_ref()?;
+        Some(Self {
+            cluster: Arc::clone(&cluster.name),
             rules: rules.clone(),
             deciding: Mutex::default(),
             detected: Default::default(),
             enforced: Default::default(),
             overflows: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Notes what was heard of an endpoint, and puts it out if that was one failure too many.
@@ -124,7 +164,7 @@ impl Outliers {
         if self.another_may_go(set) {
             self.enforced[offence as usize].fetch_add(1, Ordering::Relaxed);
             let time = self.eject(endpoint, record);
-            tracing::warn!(endpoint = %endpoint.address, ?offence, ?time, "endpoint put out");
+            tracing::warn!(cluster = %self.cluster, endpoint = %endpoint.address, ?offence, ?time, "endpoint put out");
         } else {
             self.overflows.fetch_add(1, Ordering::Relaxed);
         }
@@ -158,7 +198,7 @@ impl Outliers {
                     ejection.since = None;
                     record.failures.iter().for_each(|count| count.store(0, Ordering::Relaxed));
                     endpoint.set_ejected(false);
-                    tracing::info!(endpoint = %endpoint.address, "endpoint taken back");
+                    tracing::info!(cluster = %self.cluster, endpoint = %endpoint.address, "endpoint taken back");
                 }
                 Some(_) => {}
             }
@@ -211,24 +251,6 @@ pub(crate) async fn watch(upstream: Arc<Upstream>) {
         if let Some(set) = upstream.endpoints() {
             outliers.review(&set);
         }
-    }
-}
-
-/// The HTTP status that Envoy takes a gRPC status for.
-pub(crate) fn status_of_grpc(status: u16) -> u16 {
-    match status {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
     }
 }
 

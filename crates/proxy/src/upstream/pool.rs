@@ -18,7 +18,8 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::breakers::{Breakers, Kind, Overflow, Slot};
-use super::connect::{ConnectError, Connected, connect};
+use super::budget::Counted;
+use super::connect::{ConnectError, Connected, connect_for};
 use super::interim::Answers;
 use super::lease::{Idle, Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
 use crate::body::RequestBody;
@@ -29,11 +30,16 @@ use crate::worker::LocalExecutor;
 
 /// Bytes of a response's head over HTTP/2.
 const MAX_HEADERS: u32 = 64 * 1024;
+/// Connections by endpoint and by the host of the requests they are for.
+type Named = FxHashMap<(SocketAddr, Box<str>), Rc<LocalEndpoint>>;
+
 /// A cluster, as one data thread knows it.
 pub(crate) struct LocalCluster {
     /// The newest form of it.
     pub(crate) upstream: RefCell<Arc<Upstream>>,
     endpoints: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
+    /// Where the host of a request is the name sent: the connections for each.
+    named: RefCell<Named>,
     /// The balancer's position; it begins anywhere, so that threads and replicas do not all begin at the same endpoint.
     pub(crate) turn: Cell<u32>,
     /// What is counted.
@@ -44,7 +50,8 @@ pub(crate) struct LocalCluster {
 /// Counts a request against the circuit breakers while it lives.
 pub(crate) struct Admission {
     cluster: Rc<LocalCluster>,
-    _slot: Slot,
+    _slot: Option<Slot>,
+    _counted: Option<Counted>,
     retry: bool,
 }
 
@@ -59,6 +66,7 @@ impl LocalCluster {
         Rc::new(Self {
             upstream: RefCell::new(Arc::clone(upstream)),
             endpoints: RefCell::default(),
+            named: RefCell::default(),
             turn: Cell::new(turn),
             meter: ClusterMeter::default(),
             breakers: Breakers::new(upstream.model.limits, &upstream.live.places),
@@ -67,12 +75,21 @@ impl LocalCluster {
 
     /// Lets a request (or a retry) in, if the circuit breakers allow.
     pub(crate) fn admit(self: &Rc<Self>, priority: Priority, retry: bool) -> Result<Admission, Overflow> {
-        let kind = if retry { Kind::Retries } else { Kind::Requests };
-        let slot = self.take(kind, priority)?;
+        let counted = match self.upstream.borrow().live.budget.as_ref() {
+            Some(budget) if retry => Some(budget.retry().inspect_err(|_| self.meter.overflows.add(1))?),
+            Some(budget) => Some(budget.request()),
+            None => None,
+        };
+        let slot = match retry {
+            // The budget stands in place of the limit.
+            true if counted.is_some() => None,
+            true => Some(self.take(Kind::Retries, priority)?),
+            false => Some(self.take(Kind::Requests, priority)?),
+        };
         if !retry {
             self.meter.active.set(self.meter.active.get() + 1);
         }
-        Ok(Admission { cluster: Rc::clone(self), _slot: slot, retry })
+        Ok(Admission { cluster: Rc::clone(self), _slot: slot, _counted: counted, retry })
     }
 
     /// Lets a connection be made, if the circuit breakers allow.
@@ -88,33 +105,43 @@ impl LocalCluster {
 
     /// Requests of this thread under way at an endpoint.
     pub(crate) fn load(&self, address: SocketAddr) -> u32 {
-        self.endpoints.borrow().get(&address).map_or(0, |endpoint| endpoint.active.get())
+        let named = self.named.borrow();
+        let named =
+            named.iter().filter(|((of, _), _)| *of == address).map(|(_, endpoint)| endpoint.active.get());
+        let named: u32 = named.sum();
+        named + self.endpoints.borrow().get(&address).map_or(0, |endpoint| endpoint.active.get())
     }
 
-    fn endpoint(&self, address: SocketAddr) -> Rc<LocalEndpoint> {
-        Rc::clone(self.endpoints.borrow_mut().entry(address).or_default())
+    fn endpoint(&self, address: SocketAddr, host: Option<&str>) -> Rc<LocalEndpoint> {
+        match host {
+            None => Rc::clone(self.endpoints.borrow_mut().entry(address).or_default()),
+            Some(host) => Rc::clone(self.named.borrow_mut().entry((address, host.into())).or_default()),
+        }
     }
 
-    /// A connection to an endpoint: one at hand (unless it has to be `fresh`), or a new one.
+    /// A connection to an endpoint: one at hand (unless it has to be `fresh`), or a new one. `host` is that of the request
+    /// it is for, as it goes upstream.
     pub(crate) async fn lease(
         self: &Rc<Self>,
-        address: SocketAddr,
+        (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
         priority: Priority,
         downstream: &Connection,
         fresh: bool,
     ) -> Result<Lease, LeaseError> {
-        let endpoint = self.endpoint(address);
         let upstream = Arc::clone(&self.upstream.borrow());
+        let host = host.filter(|_| upstream.model.tls.as_ref().is_some_and(|tls| tls.name_by_host));
+        let endpoint = self.endpoint(address, host);
         // Connections that begin with the address of one client serve that client only.
         let shareable = upstream.model.send_proxy.is_none();
-        match upstream.model.protocol {
+        match protocol {
             UpstreamProtocol::Http1 => {
                 if let Some(idle) = (shareable && !fresh).then(|| endpoint.take_idle(&upstream)).flatten() {
                     let Idle { sender, asked, born, local, .. } = idle;
                     let connection = Lent::Http1 { sender: Some(sender), asked, born };
                     return Ok(Lease::new(self, endpoint, address, local, true, connection));
                 }
-                let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
+                let (connected, open) =
+                    self.open(&upstream, (address, host, protocol), priority, downstream).await?;
                 let local = connected.local;
                 let (sender, asked) = start_http1(connected, open).await?;
                 let connection = Lent::Http1 { sender: Some(sender), asked, born: Instant::now() };
@@ -137,7 +164,8 @@ impl LocalCluster {
                     let local = shared.local;
                     return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
                 }
-                let (connected, open) = self.open(&upstream, address, priority, downstream).await?;
+                let (connected, open) =
+                    self.open(&upstream, (address, host, protocol), priority, downstream).await?;
                 let shared = start_http2(connected, open, &upstream.model).await?;
                 if shareable {
                     endpoint.shared.borrow_mut().push(Rc::clone(&shared));
@@ -153,13 +181,13 @@ impl LocalCluster {
     async fn open(
         self: &Rc<Self>,
         upstream: &Upstream,
-        address: SocketAddr,
+        (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
         priority: Priority,
         downstream: &Connection,
     ) -> Result<(Connected, Open), LeaseError> {
         let open = self.admit_connection(priority).map_err(|Overflow| LeaseError::Overflow)?;
         let _waiting = self.take(Kind::Pending, priority).map_err(|Overflow| LeaseError::Overflow)?;
-        match connect(upstream, address, Some(downstream)).await {
+        match connect_for(upstream, address, (host, protocol), Some(downstream)).await {
             Ok(connected) => {
                 self.meter.connections_total.add(1);
                 Ok((connected, open))
@@ -175,7 +203,7 @@ impl LocalCluster {
     pub(crate) fn tidy(&self) {
         let upstream = Arc::clone(&self.upstream.borrow());
         let current = upstream.endpoints();
-        self.endpoints.borrow_mut().retain(|address, endpoint| {
+        let tidied = |address: &SocketAddr, endpoint: &LocalEndpoint| {
             let known = current
                 .as_ref()
                 .is_none_or(|set| set.endpoints.iter().any(|endpoint| endpoint.address == *address));
@@ -190,9 +218,16 @@ impl LocalCluster {
                 .retain(|idle| !idle.sender.is_closed() && fresh(idle.since, idle.born));
             endpoint.shared.borrow_mut().retain(|shared| {
                 let busy = shared.streams.get() > 0;
-                !shared.sender.is_closed() && (busy || fresh(shared.idle_since.get(), shared.born))
+                let serves = shared.left.get() > 0 && fresh(shared.idle_since.get(), shared.born);
+                !shared.sender.is_closed() && (busy || serves)
             });
-            known || endpoint.active.get() > 0
+            known
+        };
+        let mut endpoints = self.endpoints.borrow_mut();
+        endpoints.retain(|address, endpoint| tidied(address, endpoint) || endpoint.active.get() > 0);
+        self.named.borrow_mut().retain(|(address, _), endpoint| {
+            tidied(address, endpoint);
+            endpoint.active.get() > 0 || endpoint.has_any()
         });
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One thread of its own does this for the whole process, and writes what it finds where the data threads read it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{health, outlier};
+use crate::authentication::{KeySet, Places};
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::{Snapshot, Upstreams};
 
@@ -33,9 +35,11 @@ const QUESTIONS: usize = 64;
 /// Looks after the clusters of the newest snapshot until the channel ends.
 pub(crate) async fn run(mut snapshots: mpsc::UnboundedReceiver<Arc<Snapshot>>) {
     let resolvers = Rc::new(Resolvers::new());
+    let mut keys = Fetches::default();
     let mut tasks: HashMap<u64, (Arc<Upstream>, Vec<JoinHandle<()>>)> = HashMap::new();
     let mut last = Upstreams::default();
     while let Some(snapshot) = snapshots.recv().await {
+        keys.follow(&snapshot, &resolvers);
         if last.are(snapshot.clusters()) {
             continue;
         }
@@ -53,6 +57,31 @@ pub(crate) async fn run(mut snapshots: mpsc::UnboundedReceiver<Arc<Snapshot>>) {
     }
 }
 
+/// The key sets that are fetched, each by a task of its own.
+#[derive(Default)]
+struct Fetches {
+    /// The newest snapshot, for all tasks.
+    snapshot: Option<Rc<RefCell<Arc<Snapshot>>>>,
+    tasks: Vec<(Arc<KeySet>, JoinHandle<()>)>,
+}
+
+impl Fetches {
+    fn follow(&mut self, snapshot: &Arc<Snapshot>, resolvers: &Rc<Resolvers>) {
+        let current = self.snapshot.get_or_insert_with(|| Rc::new(RefCell::new(Arc::clone(snapshot))));
+        current.replace(Arc::clone(snapshot));
+        let mut before = std::mem::take(&mut self.tasks);
+        for set in snapshot.key_sets().remote() {
+            let kept = before.iter().position(|(other, _)| Arc::ptr_eq(other, set));
+            let kept = kept.map(|at| before.swap_remove(at)).unwrap_or_else(|| {
+                let places = Places { snapshot: Rc::clone(current), resolvers: Rc::clone(resolvers) };
+                (Arc::clone(set), tokio::task::spawn_local(Arc::clone(set).keep(places)))
+            });
+            self.tasks.push(kept);
+        }
+        before.iter().for_each(|(_, task)| task.abort());
+    }
+}
+
 fn begin(upstream: &Arc<Upstream>, resolvers: &Rc<Resolvers>) -> Vec<JoinHandle<()>> {
     let mut tasks = Vec::new();
     if upstream.dns().is_some() {
@@ -67,41 +96,68 @@ fn begin(upstream: &Arc<Upstream>, resolvers: &Rc<Resolvers>) -> Vec<JoinHandle<
     tasks
 }
 
-/// Keeps the endpoints of a cluster what its name resolves to.
+/// Keeps the endpoints of a cluster what its names resolve to.
 async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
     let Some(dns) = upstream.dns() else { return };
-    let mut known: Option<Vec<IpAddr>> = None;
+    let others = dns.others.iter().map(|(name, port)| Dns { name: name.clone(), port: *port, ..dns.clone() });
+    let names: Vec<Dns> = std::iter::once(dns.clone()).chain(others).collect();
+    let mut known: Vec<Option<Vec<IpAddr>>> = vec![None; names.len()];
+    let mut used = None;
     loop {
-        let pause = match resolvers.ask(dns).await {
-            Ok((addresses, ttl)) => {
-                if known.as_ref() != Some(&addresses) {
-                    tracing::debug!(cluster = %upstream.model.name, name = dns.name, ?addresses, "resolved");
-                    let used = match dns.kind {
-                        DnsKind::Strict => addresses.as_slice(),
-                        DnsKind::Logical => addresses.get(..1).unwrap_or_default(),
-                    };
-                    let endpoint = |address: &IpAddr| Endpoint::at(SocketAddr::new(*address, dns.port));
-                    upstream.live.set(&used.iter().map(endpoint).collect::<Vec<_>>());
-                    known = Some(addresses);
-                }
-                if dns.respect_ttl { ttl.clamp(SHORTEST_TTL, LONGEST_TTL) } else { ASK_EVERY }
+        let mut pause = ASK_EVERY;
+        if dns.respect_ttl {
+            pause = LONGEST_TTL;
+        }
+        for (at, name) in names.iter().enumerate() {
+            pause = pause.min(ask_for(name, &mut known[at], &upstream, &resolvers).await);
+            let all = names.iter().zip(&known);
+            let endpoints: Vec<Endpoint> =
+                all.flat_map(|(name, known)| endpoints(name, known.as_deref())).collect();
+            // Those that answer slowly are not waited for.
+            if used.as_ref() != Some(&endpoints) {
+                upstream.live.set(&endpoints);
+                used = Some(endpoints);
             }
-            Err(error) => {
-                // What was found before keeps serving; a name that never resolved has no endpoints.
-                tracing::warn!(cluster = %upstream.model.name, name = dns.name, %error, "a name cannot be resolved");
-                if known.is_none() {
-                    upstream.live.set(&[]);
-                }
-                ASK_AGAIN.max(if known.is_some() { ASK_EVERY } else { ASK_AGAIN })
-            }
-        };
+        }
         tokio::time::sleep(pause).await;
     }
 }
 
+/// Asks for a name, and says when to ask again. What was found before keeps serving; a name that never resolved has no
+/// endpoints.
+async fn ask_for(
+    dns: &Dns,
+    known: &mut Option<Vec<IpAddr>>,
+    upstream: &Upstream,
+    resolvers: &Resolvers,
+) -> Duration {
+    match resolvers.ask(dns).await {
+        Ok((addresses, ttl)) => {
+            if known.as_ref() != Some(&addresses) {
+                tracing::debug!(cluster = %upstream.model.name, name = dns.name, ?addresses, "resolved");
+                *known = Some(addresses);
+            }
+            if dns.respect_ttl { ttl.clamp(SHORTEST_TTL, LONGEST_TTL) } else { ASK_EVERY }
+        }
+        Err(error) => {
+            tracing::warn!(cluster = %upstream.model.name, name = dns.name, %error, "a name cannot be resolved");
+            if known.is_some() { ASK_EVERY } else { ASK_AGAIN }
+        }
+    }
+}
+
+fn endpoints(dns: &Dns, known: Option<&[IpAddr]>) -> Vec<Endpoint> {
+    let known = known.unwrap_or_default();
+    let used = match dns.kind {
+        DnsKind::Strict => known,
+        DnsKind::Logical => known.get(..1).unwrap_or_default(),
+    };
+    used.iter().map(|address| Endpoint::at(SocketAddr::new(*address, dns.port))).collect()
+}
+
 /// One resolver for each family of addresses, over the system's name servers; none when the system's settings cannot be
 /// read.
-struct Resolvers {
+pub(crate) struct Resolvers {
     v4: Result<TokioResolver, NetError>,
     v6: Result<TokioResolver, NetError>,
     either: Result<TokioResolver, NetError>,
@@ -125,7 +181,7 @@ impl Resolvers {
         }
     }
 
-    async fn ask(&self, dns: &Dns) -> Result<(Vec<IpAddr>, Duration), NetError> {
+    pub(crate) async fn ask(&self, dns: &Dns) -> Result<(Vec<IpAddr>, Duration), NetError> {
         let resolver = match dns.family {
             DnsFamily::V4 => &self.v4,
             DnsFamily::V6 => &self.v6,

@@ -12,7 +12,7 @@ use plenipo_testkit::{Answer, Http, HttpConnection, Raw, Scripted, Step, Upstrea
 
 use super::*;
 
-async fn several(count: usize) -> Vec<Upstream> {
+pub(crate) async fn several(count: usize) -> Vec<Upstream> {
     let mut upstreams = Vec::new();
     for number in 0..count {
         upstreams.push(Upstream::http(&format!("up{number}")).start().await);
@@ -21,7 +21,7 @@ async fn several(count: usize) -> Vec<Upstream> {
 }
 
 /// A gateway with one data thread (so that what it counts is exact) before several endpoints.
-async fn spread(
+pub(crate) async fn spread(
     upstreams: &[Upstream],
     change: impl FnOnce(&mut Cluster, &mut Route),
 ) -> (Gateway, SocketAddr) {
@@ -47,7 +47,7 @@ async fn backend(connection: &mut HttpConnection, name: &str, value: &str) -> St
     response.header("x-backend").to_owned()
 }
 
-async fn backends(bind: SocketAddr, count: usize) -> BTreeSet<String> {
+pub(crate) async fn backends(bind: SocketAddr, count: usize) -> BTreeSet<String> {
     let mut connection = Http::one(bind).connect().await.expect("connected");
     let mut found = BTreeSet::new();
     for number in 0..count {
@@ -150,10 +150,29 @@ async fn a_name_is_resolved() {
             kind: DnsKind::Strict,
             family: DnsFamily::V4,
             respect_ttl: false,
+            others: Vec::new(),
         });
     })
     .await;
     assert_eq!(Http::one(bind).get("/").await.expect("answered").status, 200);
+}
+
+#[tokio::test]
+async fn several_names_are_resolved_and_addresses_beside_them() {
+    let upstreams = several(3).await;
+    let port = |at: usize| upstreams[at].address().port();
+    let (_gateway, bind) = spread(&[], |cluster, _| {
+        cluster.endpoints = Endpoints::Dns(Dns {
+            name: "localhost".into(),
+            port: port(0),
+            kind: DnsKind::Strict,
+            family: DnsFamily::V4,
+            respect_ttl: true,
+            others: vec![("localhost".into(), port(1)), ("127.0.0.1".into(), port(2))],
+        });
+    })
+    .await;
+    eventually("all are used", async || backends(bind, 12).await.len() == 3).await;
 }
 
 fn check(probe: HealthProbe) -> HealthCheck {

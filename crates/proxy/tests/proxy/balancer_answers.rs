@@ -163,6 +163,7 @@ async fn a_handshake_that_fails_is_502_and_no_target_503() {
     encrypted.tls = Some(Arc::new(plenipo_model::TlsClient {
         source: source(),
         server_name: None,
+        name_by_host: false,
         verify: plenipo_model::Verify::Nothing,
         certificate: None,
         min_version: plenipo_model::TlsVersion::V1_2,

@@ -328,6 +328,7 @@ async fn a_tls_listener_passes_on_clear_text_or_tls_that_nobody_verifies() {
             Arc::new(TlsClient {
                 source: source(),
                 server_name: None,
+                name_by_host: false,
                 verify: Verify::Nothing,
                 certificate: None,
                 min_version: TlsVersion::V1_2,

@@ -249,6 +249,7 @@ async fn health_is_asked_for_on_other_ports_by_tls_and_by_any_call() {
     let unverified = HealthTransport::Tls(Arc::new(TlsClient {
         source: source(),
         server_name: None,
+        name_by_host: false,
         verify: Verify::Nothing,
         certificate: None,
         min_version: TlsVersion::V1_2,

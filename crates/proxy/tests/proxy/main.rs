@@ -1,5 +1,6 @@
 //! The data plane in this process, on real sockets of the loopback, with real clients and upstreams.
 
+mod access;
 mod attacks;
 mod balance;
 mod balancer;
@@ -15,12 +16,16 @@ mod hostile;
 mod http;
 mod leaks;
 mod messages;
+mod outlier;
 mod records;
 mod refusals;
 mod reload;
+mod retries;
+mod rules;
 mod tcp;
 mod timeouts;
 mod tls;
+mod tokens;
 mod udp;
 
 use std::net::SocketAddr;

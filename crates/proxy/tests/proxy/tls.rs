@@ -1,8 +1,8 @@
 //! TLS: chains by name, client certificates, verification of upstreams, failing closed.
 
 use plenipo_model::{
-    Certificate, ClientAuth, ClientCertDetails, ClientCertHeader, ClientRoots, RevocationList, RootStore,
-    Roots, TlsClient, TlsServer, TlsVersion, Verify,
+    Certificate, ClientAuth, ClientCertDetails, ClientCertHeader, ClientRoots, Endpoint, RevocationList,
+    RootStore, Roots, TlsClient, TlsServer, TlsVersion, Verify,
 };
 use plenipo_testkit::client::Target;
 use plenipo_testkit::{Authority, Http, Issued, Leaf, Upstream, tls};
@@ -206,6 +206,7 @@ async fn upstreams_are_verified_as_asked() {
         cluster.tls = Some(Arc::new(TlsClient {
             source: source(),
             server_name: Some("sni.test".into()),
+            name_by_host: false,
             verify,
             certificate: Some(Arc::clone(&certificate)),
             min_version: TlsVersion::V1_2,
@@ -223,4 +224,72 @@ async fn upstreams_are_verified_as_asked() {
             assert!(tls.client_subject.is_some_and(|subject| subject.contains("gateway")));
         }
     }
+}
+
+pub(crate) fn client(verify: Verify, server_name: Option<&str>, name_by_host: bool) -> TlsClient {
+    TlsClient {
+        source: source(),
+        server_name: server_name.map(str::to_owned),
+        name_by_host,
+        verify,
+        certificate: None,
+        min_version: TlsVersion::V1_2,
+        max_version: TlsVersion::V1_3,
+        cipher_suites: vec![],
+        alpn: vec![],
+    }
+}
+
+/// The host of each request is the name sent and the name checked, and connections are not lent to requests for others.
+#[tokio::test]
+async fn an_upstream_is_named_by_the_host_of_the_request() {
+    let authority = Authority::new("ca");
+    let upstream =
+        Upstream::http("up").tls(tls::server(&authority.server(&["a.test", "b.test"]), &[])).start().await;
+    let verify = Verify::Chain { roots: Roots::Given(roots(&authority)), names: vec![] };
+    let bind = loopback();
+    let mut cluster = cluster("up", upstream.address());
+    cluster.tls = Some(Arc::new(client(verify, Some("b.test"), true)));
+    let http = server(vec![route("/", "up")]);
+    let _gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
+    for (host, expected, name) in [
+        ("a.test", 200, "a.test"),
+        ("b.test:8080", 200, "b.test"),
+        ("a.test", 200, "a.test"),
+        ("c.test", 503, ""),
+    ] {
+        let request = ::http::Request::get("/").header("host", host);
+        let response = Http::one(bind).send(request).await.expect("answered");
+        assert_eq!(response.status.as_u16(), expected, "{host}");
+        if expected == 200 {
+            let tls = response.echoed().expect("echo").tls.expect("over TLS");
+            assert_eq!(tls.sni.as_deref(), Some(name), "{host}");
+        }
+    }
+}
+
+/// Of the endpoints of a cluster with TLS those that are said to speak clear text are spoken to so.
+#[tokio::test]
+async fn endpoints_outside_of_the_mesh_are_spoken_to_in_clear_text() {
+    let authority = Authority::new("ca");
+    let inside =
+        Upstream::http("inside").tls(tls::server(&authority.server(&["up.test"]), &[])).start().await;
+    let outside = Upstream::http("outside").start().await;
+    let bind = loopback();
+    let mut cluster = cluster("up", inside.address());
+    let endpoints = [(&inside, false), (&outside, true)];
+    let endpoints =
+        endpoints.map(|(upstream, clear_text)| Endpoint { clear_text, ..Endpoint::at(upstream.address()) });
+    cluster.endpoints = Endpoints::Static(endpoints.into());
+    let verify = Verify::Chain { roots: Roots::Given(roots(&authority)), names: vec!["up.test".to_owned()] };
+    cluster.tls = Some(Arc::new(client(verify, Some("up.test"), false)));
+    let http = server(vec![route("/", "up")]);
+    let _gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
+    let mut encrypted = Vec::new();
+    for _ in 0..4 {
+        let response = Http::one(bind).get("/").await.expect("answered");
+        assert_eq!(response.status.as_u16(), 200);
+        encrypted.push(response.echoed().expect("echo").tls.is_some());
+    }
+    assert!(encrypted.contains(&true) && encrypted.contains(&false), "{encrypted:?}");
 }

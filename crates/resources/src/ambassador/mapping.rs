@@ -44,6 +44,7 @@ pub struct Mapping {
     pub remove_response_headers: Option<Vec<String>>,
     pub add_linkerd_headers: Option<bool>,
     pub bypass_auth: Option<bool>,
+    pub auth_context_extensions: Option<BTreeMap<String, String>>,
     pub cors: Option<Cors>,
     pub retry_policy: Option<RetryPolicy>,
     pub circuit_breakers: Option<Value>,

@@ -17,7 +17,8 @@ pub(super) fn decode(parent: &Object) -> Decoded {
     let Some(annotation) = annotation.filter(|_| !matches!(parent.origin, Origin::Annotation { .. })) else {
         return Decoded::default();
     };
-    let origin = Origin::Annotation { parent: Box::new(parent.id.clone()) };
+    let (id, place) = (Box::new(parent.id.clone()), Box::new(parent.origin.clone()));
+    let origin = Origin::Annotation { parent: id, place };
     let mut reading = Reading { origin, decoded: Decoded::default() };
     for document in documents(annotation) {
         let value = document.value().map_err(|error| {

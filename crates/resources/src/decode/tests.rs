@@ -410,7 +410,8 @@ spec: {prefix: /whole/, service: whole}
             [(flat, "Mapping n/flat", ("app", "x")), (whole, "Mapping other/whole", ("own", "z"))]
         {
             assert_eq!(object.id.to_string(), id);
-            assert_eq!(object.origin, Origin::Annotation { parent: Box::new(parent.id.clone()) });
+            let (id, place) = (Box::new(parent.id.clone()), Box::new(here()));
+            assert_eq!(object.origin, Origin::Annotation { parent: id, place });
             assert_eq!(object.meta.labels, [(label.0.to_owned(), label.1.to_owned())].into());
         }
         assert_eq!(mapping_of(flat).hostname.as_deref(), Some("*"));

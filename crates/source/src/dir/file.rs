@@ -112,7 +112,7 @@ impl File {
         let concerns = |object: &Object| {
             self.problems().any(|problem| match (&problem.object, &object.origin) {
                 (Some(id), _) if *id == object.id => true,
-                (Some(id), Origin::Annotation { parent }) => {
+                (Some(id), Origin::Annotation { parent, .. }) => {
                     problem.field.contains("annotations") && *id == **parent
                 }
                 _ => false,

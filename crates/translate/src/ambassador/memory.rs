@@ -6,6 +6,7 @@ use std::sync::Arc;
 use plenipo_model::{Cluster, Edge, HostPattern, Listener, Serve};
 use plenipo_resources::{Object, ObjectId, Set, View};
 
+use super::auth_service::{self, Authorisation};
 use super::hosts::{self, Association, HostEntry};
 use super::listener::{self, Serving};
 use super::mapping::{self, Patterns, Policies, Reading};
@@ -14,7 +15,7 @@ use super::module::Settings;
 use super::ours::Ours;
 use super::tls::Contexts;
 use super::upstream::{Clusters, Upstreams, World};
-use super::{elsewhere, missing_authorisation, tcp, unused_contexts};
+use super::{elsewhere, tcp, unused_contexts};
 use crate::changes::Changes;
 use crate::directory::Directory;
 use crate::findings::Findings;
@@ -29,7 +30,7 @@ use crate::secrets::{SecretName, Secrets};
 /// - What a Mapping says ([`Reading`]) depends on its object, on [`Options`], on the Modules, TLSContexts and resolvers
 ///   (the *basis*) and on the Secrets that reading it looked at. Objects are the same when they are the same `Arc`.
 /// - Where it stands among others, and so the routes, depends on that, on the names and selectors of the Hosts and on
-///   whether authorisation is missing (the *frame*'s terms). A group with the same members keeps its route, to the very
+///   how requests are authorised (the *frame*'s terms). A group with the same members keeps its route, to the very
 ///   `Arc`; a Host with the same routes keeps its list.
 /// - A cluster depends on the first Mapping that wants it and on the Service, EndpointSlices and Endpoints of that name:
 ///   endpoints come and go without a Mapping being read.
@@ -53,7 +54,7 @@ pub(crate) struct Memory {
 #[derive(PartialEq, Eq, Debug, Default)]
 struct Terms {
     hosts: Vec<(HostPattern, Option<BTreeMap<String, String>>)>,
-    unauthorised: bool,
+    authorisation: Authorisation,
 }
 
 /// Everything that is read every time.
@@ -65,7 +66,9 @@ struct Frame<'f, 'a> {
     world: World<'f, 'a>,
     hosts: &'f [HostEntry<'a>],
     upstreams: &'f Upstreams<'a>,
-    unauthorised: bool,
+    authorisation: Authorisation,
+    /// The cluster that is asked about requests.
+    authoriser: Option<Arc<Cluster>>,
 }
 
 /// Where findings go: of what is translated every time, and of what is kept.
@@ -93,15 +96,27 @@ impl Memory {
         let contexts = Contexts::new(&ours);
         let mut secrets = Secrets::new(set, options, std::mem::take(material));
         let hosts = hosts::read(&ours, &contexts, &settings, options, &mut secrets, findings);
+        let world = World { settings: &settings, contexts: &contexts };
+        let upstreams = Upstreams::new(&ours, options);
+        let mut reader = auth_service::Reader {
+            world,
+            options,
+            upstreams: &upstreams,
+            directory,
+            secrets: &mut secrets,
+            findings: &mut *findings,
+        };
+        let (authorisation, authoriser) = reader.read(&ours);
         let frame = Frame {
             set,
             options,
             directory,
             ours: &ours,
-            world: World { settings: &settings, contexts: &contexts },
+            world,
             hosts: &hosts,
-            upstreams: &Upstreams::new(&ours, options),
-            unauthorised: missing_authorisation(&ours, findings),
+            upstreams: &upstreams,
+            authorisation,
+            authoriser,
         };
         let mut found = Found { findings, ledger };
         let edge = self.edge(&frame, changes, places, &mut secrets, &mut found);
@@ -130,7 +145,7 @@ impl Memory {
             self.mappings.place(which, &mut association, ledger);
         }
         let Mappings { groups, clusters, .. } = &mut self.mappings;
-        let changed = groups.settle(world.settings, frame.unauthorised, ledger);
+        let changed = groups.settle(world.settings, &frame.authorisation, ledger);
         clusters.settle(&directory, places, options, another, ledger);
         let mut tcp = tcp::Reader {
             world,
@@ -152,7 +167,9 @@ impl Memory {
             terms.iter().filter_map(|terms| listener::listener(terms, &serving, findings)).collect();
         let served = served(&listeners, serving.routes);
         self.routes.name(served, groups, &changed, everywhere, clusters);
-        let clusters = all_clusters(&listeners, clusters, &own);
+        let mut clusters = all_clusters(&listeners, clusters, &own);
+        clusters
+            .extend(frame.authoriser.iter().map(|cluster| (Arc::clone(&cluster.name), Arc::clone(cluster))));
         Edge { listeners, clusters }
     }
 
@@ -180,14 +197,14 @@ impl Memory {
         let same_host = |(host, known): (&HostEntry<'_>, &(HostPattern, Option<BTreeMap<_, _>>))| {
             host.pattern == known.0 && host.selector == known.1.as_ref()
         };
-        if known.unauthorised == frame.unauthorised
+        if known.authorisation == frame.authorisation
             && known.hosts.len() == frame.hosts.len()
             && frame.hosts.iter().zip(&known.hosts).all(same_host)
         {
             return false;
         }
         let hosts = frame.hosts.iter().map(|host| (host.pattern.clone(), host.selector.cloned()));
-        self.terms = Terms { hosts: hosts.collect(), unauthorised: frame.unauthorised };
+        self.terms = Terms { hosts: hosts.collect(), authorisation: frame.authorisation.clone() };
         true
     }
 

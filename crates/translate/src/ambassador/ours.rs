@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use plenipo_model::Source;
 use plenipo_resources::ambassador::{
     AmbassadorId, AuthService, Host, Listener, Module, Resolver, TcpMapping, TlsContext,
 };
@@ -10,6 +9,7 @@ use plenipo_resources::{Object, ObjectId, View};
 
 use super::elsewhere;
 use crate::findings::Findings;
+pub(crate) use crate::findings::source_of;
 use crate::options::Options;
 
 /// An object with its typed content.
@@ -175,12 +175,6 @@ fn inactive(object: &Object, findings: &mut Findings) {
         format!("{} objects are not supported yet, this one has no effect", object.id.kind),
         "remove it, or keep what it does in front of the gateway",
     );
-}
-
-/// `Mapping default/quote`. (There are ten thousand of them, and a formatter takes its time.)
-pub(crate) fn source_of(object: &Object) -> Source {
-    let id = &object.id;
-    Source::new([&*id.kind, " ", &*id.namespace, "/", &*id.name].concat())
 }
 
 fn by_load_order<T>(list: &mut [Of<'_, T>]) {

@@ -9,6 +9,7 @@ mod limits;
 mod retry;
 mod time;
 
+pub(crate) use crate::duration::duration;
 pub(crate) use balance::{Balancing, balancing};
 pub(crate) use cors::cors;
 pub(crate) use error_response::error_responses;
@@ -16,7 +17,7 @@ pub(crate) use headers::{additions, removals};
 pub(crate) use health::health_checks;
 pub(crate) use limits::limits;
 pub(crate) use retry::retry;
-pub(crate) use time::{Millis, duration, millis};
+pub(crate) use time::{Millis, millis};
 
 use plenipo_model::TcpKeepalive;
 use plenipo_resources::ambassador::Keepalive;

@@ -22,6 +22,8 @@ pub(super) struct Upstream {
     /// None: what the Service's `appProtocol` says, else HTTP/1.1 in clear text.
     pub(super) protocol: Option<UpstreamProtocol>,
     pub(super) tls: Option<Arc<TlsClient>>,
+    /// What sets `tls` apart from that of others, but for what its Secrets hold, which may change.
+    pub(super) tls_terms: String,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) balance: Option<Balance>,
     /// Name of another Service, whose endpoints are used when there is none.
@@ -70,7 +72,7 @@ impl<'a> Clusters<'a> {
         findings: &mut Findings,
     ) -> Result<Arc<str>, Flaw> {
         if backend.resource.is_some() {
-            let message = "a resource cannot be asked: its requests are answered 503".to_owned();
+            let message = "a resource cannot be asked".to_owned();
             let field = format!("{field}.resource");
             return Err(Flaw::new("resource-backend", field, message, "name a Service"));
         }
@@ -95,7 +97,8 @@ impl<'a> Clusters<'a> {
         let (namespace, name) = (wanted.namespace, wanted.name);
         let service = self.directory.service(namespace, name);
         let port = number(service, wanted)?;
-        let app = service.and_then(|service| service.ports.iter().find(|entry| entry.port == i64::from(port)));
+        let app =
+            service.and_then(|service| service.ports.iter().find(|entry| entry.port == i64::from(port)));
         let app = app.and_then(|entry| entry.app_protocol.as_deref());
         let protocol = upstream.protocol.unwrap_or_else(|| of_app_protocol(app));
         let title = title(wanted, port, upstream, protocol);
@@ -112,7 +115,10 @@ impl<'a> Clusters<'a> {
         }
         let plain = Cluster::new(&title, source, endpoints);
         let cluster = Cluster {
-            stats_name: [namespace, "_", name, "_", &port.to_string()].concat().replace(['-', '.'], "_").into(),
+            stats_name: [namespace, "_", name, "_", &port.to_string()]
+                .concat()
+                .replace(['-', '.'], "_")
+                .into(),
             protocol,
             tls: upstream.tls.clone(),
             connect_timeout: upstream.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
@@ -151,7 +157,7 @@ impl<'a> Clusters<'a> {
                 Some(resolved) => resolved,
                 None if found == Lookup::NoService => {
                     let message =
-                        format!("there is no Service {namespace}/{name}, its requests are answered 503");
+                        format!("there is no Service {namespace}/{name}: its requests are answered 503");
                     let fix = "create the Service, or name another";
                     findings.error(wanted.object, "unknown-service", &wanted.field, message, fix);
                     Endpoints::addresses([])
@@ -177,9 +183,14 @@ impl<'a> Clusters<'a> {
         self.endpoints(&Wanted { name, ..wanted.clone() }, service, port, findings)
     }
 
-    fn resolved(&self, namespace: &str, name: &str, port: u16) -> Option<Endpoints> {
-        let address: SocketAddr = *self.options.resolve.get(&(format!("{name}.{namespace}"), port))?;
+    /// Where [`Options::resolve`] says that a host is.
+    pub(super) fn resolved_host(&self, host: &str, port: u16) -> Option<Endpoints> {
+        let address: SocketAddr = *self.options.resolve.get(&(host.to_owned(), port))?;
         Some(Endpoints::addresses([address]))
+    }
+
+    fn resolved(&self, namespace: &str, name: &str, port: u16) -> Option<Endpoints> {
+        self.resolved_host(&format!("{name}.{namespace}"), port)
     }
 }
 
@@ -187,7 +198,14 @@ impl<'a> Clusters<'a> {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn by_name(name: String, port: u16) -> Endpoints {
-    Endpoints::Dns(Dns { name, port, kind: DnsKind::Strict, family: DnsFamily::V4, respect_ttl: false })
+    Endpoints::Dns(Dns {
+        name,
+        port,
+        kind: DnsKind::Strict,
+        family: DnsFamily::V4,
+        respect_ttl: false,
+        others: Vec::new(),
+    })
 }
 
 fn is_empty(endpoints: &Endpoints) -> bool {
@@ -208,16 +226,20 @@ fn number(service: Option<&Service>, wanted: &Wanted<'_>) -> Result<u16, Flaw> {
         (Some(IntOrString::Int(number)), Some(service)) => {
             let external = service.type_.as_deref() == Some("ExternalName");
             let declared = external || service.ports.iter().any(|port| port.port == *number);
-            let missing = format!("Service {namespace}/{name} has no port {number}, its requests are answered 503");
+            let missing = format!("Service {namespace}/{name} has no port {number}");
             valid(*number).filter(|_| declared).ok_or_else(|| bad(missing))
         }
         (Some(IntOrString::String(text)), service) => {
             let named = service.into_iter().flat_map(|service| &service.ports);
-            let found = named.clone().find(|port| port.name.as_deref() == Some(text)).and_then(|p| valid(p.port));
-            let digits = || text.parse().ok().filter(|number| named.clone().any(|p| p.port == i64::from(*number)));
+            let found =
+                named.clone().find(|port| port.name.as_deref() == Some(text)).and_then(|p| valid(p.port));
+            let digits =
+                || text.parse().ok().filter(|number| named.clone().any(|p| p.port == i64::from(*number)));
             found.or_else(digits).ok_or_else(|| match service {
-                Some(_) => bad(format!("Service {namespace}/{name} has no port named '{text}', its requests are answered 503")),
-                None => bad(format!("there is no Service {namespace}/{name} that could say which port '{text}' is")),
+                Some(_) => bad(format!("Service {namespace}/{name} has no port named '{text}'")),
+                None => bad(format!(
+                    "there is no Service {namespace}/{name} that could say which port '{text}' is"
+                )),
             })
         }
     }
@@ -239,7 +261,7 @@ fn title(wanted: &Wanted<'_>, port: u16, upstream: &Upstream, protocol: Upstream
     if upstream.tls.is_some() {
         words.push("tls".to_owned());
     }
-    let rest = Upstream { protocol: None, ..upstream.clone() };
+    let rest = Upstream { protocol: None, tls: None, ..upstream.clone() };
     if rest != Upstream::default() {
         let print = Fingerprint::of(format!("{rest:?}").as_bytes()).to_string();
         words.push(print.trim_start_matches("sha256:")[..8].to_owned());

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plenipo_resources::networking::{Ingress, IngressClass};
+use plenipo_resources::networking::Ingress;
 use plenipo_resources::{Object, Set, View};
 
 use crate::findings::Findings;
@@ -124,7 +124,8 @@ impl<'a> Classes<'a> {
 
     /// Of several the newest, as the API server has it (then the first by name).
     fn default_class(&self) -> Option<&'a Object> {
-        let marked = |object: &Object| object.meta.annotations.get(DEFAULT_CLASS).is_some_and(|on| on == "true");
+        let marked =
+            |object: &Object| object.meta.annotations.get(DEFAULT_CLASS).is_some_and(|on| on == "true");
         let classes = self.set.of_kind("IngressClass").iter().filter(|object| marked(object));
         let newest = |one: &&Arc<Object>| (Reverse(one.meta.created.clone()), Arc::clone(&one.id.name));
         classes.min_by_key(newest).map(|object| &**object)

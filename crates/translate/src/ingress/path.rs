@@ -43,7 +43,12 @@ impl Path {
     ///
     /// # Errors
     /// When no request could be meant.
-    pub(super) fn read(written: &IngressPath, flavour: Flavour, regex: bool, field: &str) -> Result<Self, Flaw> {
+    pub(super) fn read(
+        written: &IngressPath,
+        flavour: Flavour,
+        regex: bool,
+        field: &str,
+    ) -> Result<Self, Flaw> {
         let text = written.path.as_deref().unwrap_or_default();
         let kind = written.path_type.as_deref().unwrap_or("ImplementationSpecific");
         let bad = |message: String| Err(Flaw::new("bad-path", format!("{field}.path"), message, FIX));
@@ -72,7 +77,9 @@ impl Path {
             return bad(format!("'{text}' does not begin with a slash"));
         }
         if kind != "ImplementationSpecific" && !is_normal(text) {
-            return bad(format!("no request has the path '{text}': paths are normalised before they are compared"));
+            return bad(format!(
+                "no request has the path '{text}': paths are normalised before they are compared"
+            ));
         }
         Ok(path)
     }
@@ -96,7 +103,8 @@ impl Path {
             Ok(_) => Ok(path),
             Err(error) => {
                 let fix = "use RE2 syntax, without look-around and back-references";
-                Err(Flaw::new("bad-regex", format!("{field}.path"), error.to_string(), fix))
+                let message = error.to_string().replace(": error:", ":");
+                Err(Flaw::new("bad-regex", format!("{field}.path"), message, fix))
             }
         }
     }
@@ -126,6 +134,16 @@ impl Path {
     /// As its author wrote it, or nearly.
     pub(super) fn text(&self) -> &str {
         if self.text.is_empty() { "/" } else { &self.text }
+    }
+
+    /// A text of its own for every path.
+    pub(super) fn name(&self) -> String {
+        match self.kind {
+            Kind::Segments => self.text().to_owned(),
+            Kind::Exact => format!("={}", self.text),
+            Kind::Prefix => format!("{}*", self.text),
+            Kind::Regex => format!("~{}", self.text),
+        }
     }
 
     /// Is this the path of ACME's HTTP-01 challenges (RFC 8555 §8.3), which are asked for in clear text by nobody who could

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use plenipo_resources::core::Service;
 use plenipo_resources::{Object, View};
 
+use super::World;
 use super::class::Flavour;
-use crate::memory::Reader;
 use crate::options::Options;
 use crate::ports::{self, GATEWAY};
 
@@ -25,21 +25,21 @@ const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 
 /// The addresses for Ingresses of this flavour, each once.
-pub(super) fn places(flavour: Flavour, reader: &Reader<'_>) -> Vec<Place> {
+pub(super) fn places(flavour: Flavour, world: &World<'_>) -> Vec<Place> {
     if flavour == Flavour::Emissary {
-        let listeners = emissary(reader);
+        let listeners = emissary(world);
         if !listeners.is_empty() {
             return listeners;
         }
     }
-    let services = gateways(flavour, reader);
+    let services = gateways(flavour, world);
     let port = |number: u16| {
-        let targets: BTreeSet<u16> = services.iter().filter_map(|one| target(reader, *one, number)).collect();
+        let targets: BTreeSet<u16> = services.iter().filter_map(|one| target(world, *one, number)).collect();
         // Services that do not agree do not say anything.
         if targets.len() == 1 { targets.first().copied().unwrap_or(number) } else { number }
     };
     let (http, https) = (port(HTTP), port(HTTPS));
-    let at = |port: u16, clear: bool, tls: bool| Place { bind: bind(reader.options, port), clear, tls };
+    let at = |port: u16, clear: bool, tls: bool| Place { bind: bind(world.options, port), clear, tls };
     match http == https {
         // The load balancer in front ends TLS, for one.
         true => vec![at(http, true, true)],
@@ -52,21 +52,23 @@ fn bind(options: &Options, port: u16) -> SocketAddr {
 }
 
 /// Emissary's Listeners that speak HTTP, which take its Ingresses as they take its Hosts.
-fn emissary(reader: &Reader<'_>) -> Vec<Place> {
+fn emissary(world: &World<'_>) -> Vec<Place> {
     let mut places: BTreeMap<u16, Place> = BTreeMap::new();
-    for object in reader.set.of_kind("Listener") {
+    for object in world.set.of_kind("Listener") {
         let View::Listener(spec) = &object.view else { continue };
         let ids = &spec.ambassador_id;
-        let ours = reader.options.ambassador_id.as_str();
+        let ours = world.options.ambassador_id.as_str();
         if !(ids.iter().any(|id| id == ours) || (ids.is_empty() && ours == "default")) {
             continue;
         }
-        let stack = |layer: &str| spec.protocol_stack.as_ref().is_some_and(|all| all.iter().any(|one| one == layer));
+        let stack =
+            |layer: &str| spec.protocol_stack.as_ref().is_some_and(|all| all.iter().any(|one| one == layer));
         let protocol = spec.protocol.as_deref().unwrap_or_default();
-        let (http, tls) = (protocol.starts_with("HTTP") || stack("HTTP"), protocol.starts_with("HTTPS") || stack("TLS"));
+        let (http, tls) =
+            (protocol.starts_with("HTTP") || stack("HTTP"), protocol.starts_with("HTTPS") || stack("TLS"));
         let port = spec.port.and_then(|port| u16::try_from(port).ok());
         if let (true, Some(port)) = (http, port) {
-            let bind = bind(reader.options, port);
+            let bind = bind(world.options, port);
             places.entry(port).or_insert(Place { bind, clear: true, tls });
         }
     }
@@ -76,14 +78,16 @@ fn emissary(reader: &Reader<'_>) -> Vec<Place> {
 /// The Services that lead to the gateway: those that say so; else, for Istio's Ingresses, those that select its ingress
 /// gateway; else Services of type LoadBalancer whose endpoints nobody has told (they are ours then) and that no Ingress
 /// names.
-fn gateways<'a>(flavour: Flavour, reader: &Reader<'a>) -> Vec<(&'a Object, &'a Service)> {
+fn gateways<'a>(flavour: Flavour, world: &World<'a>) -> Vec<(&'a Object, &'a Service)> {
     let all = || {
-        reader.set.of_kind("Service").iter().filter_map(|object| match &object.view {
+        world.set.of_kind("Service").iter().filter_map(|object| match &object.view {
             View::Service(service) => Some((&**object, &**service)),
             _ => None,
         })
     };
-    let says = |object: &Object, wanted: &str| object.meta.annotations.get(GATEWAY).is_some_and(|text| text == wanted);
+    let says = |object: &Object, wanted: &str| {
+        object.meta.annotations.get(GATEWAY).is_some_and(|text| text == wanted)
+    };
     let named: Vec<_> = all().filter(|(object, _)| says(object, "true")).collect();
     if !named.is_empty() {
         return named;
@@ -97,21 +101,21 @@ fn gateways<'a>(flavour: Flavour, reader: &Reader<'a>) -> Vec<(&'a Object, &'a S
     if flavour == Flavour::Istio && !istio.is_empty() {
         return istio;
     }
-    let backends = backends(reader);
+    let backends = backends(world);
     let is_ours = |(object, service): &(&Object, &Service)| {
         service.type_.as_deref() == Some("LoadBalancer")
             && service.selector.as_ref().is_some_and(|labels| !labels.is_empty())
             && !says(object, "false")
-            && !has_endpoints(reader, object)
+            && !has_endpoints(world, object)
             && !backends.contains(&(&*object.id.namespace, &*object.id.name))
     };
     all().filter(is_ours).collect()
 }
 
-fn has_endpoints(reader: &Reader<'_>, service: &Object) -> bool {
+fn has_endpoints(world: &World<'_>, service: &Object) -> bool {
     let (namespace, name) = (&service.id.namespace, &service.id.name);
-    reader.set.get("Endpoints", namespace, name).is_some()
-        || reader.set.of_kind("EndpointSlice").iter().any(|object| match &object.view {
+    world.set.get("Endpoints", namespace, name).is_some()
+        || world.set.of_kind("EndpointSlice").iter().any(|object| match &object.view {
             View::EndpointSlice(slice) => {
                 object.id.namespace == *namespace && slice.service == **name && !slice.endpoints.is_empty()
             }
@@ -119,9 +123,9 @@ fn has_endpoints(reader: &Reader<'_>, service: &Object) -> bool {
         })
 }
 
-fn backends<'a>(reader: &Reader<'a>) -> BTreeSet<(&'a str, &'a str)> {
+fn backends<'a>(world: &World<'a>) -> BTreeSet<(&'a str, &'a str)> {
     let mut found = BTreeSet::new();
-    for object in reader.set.of_kind("Ingress") {
+    for object in world.set.of_kind("Ingress") {
         let View::Ingress(spec) = &object.view else { continue };
         let paths = spec.rules.iter().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
         let backends = paths.map(|path| &path.backend).chain(&spec.default_backend);
@@ -130,17 +134,17 @@ fn backends<'a>(reader: &Reader<'a>) -> BTreeSet<(&'a str, &'a str)> {
     found
 }
 
-fn target(reader: &Reader<'_>, (object, service): (&Object, &Service), number: u16) -> Option<u16> {
+fn target(world: &World<'_>, (object, service): (&Object, &Service), number: u16) -> Option<u16> {
     let port = service.ports.iter().find(|port| {
         port.port == i64::from(number) && port.protocol.as_deref().is_none_or(|name| name == "TCP")
     })?;
-    ports::target(reader.set, object, service, port)
+    ports::target(world.set, object, service, port)
 }
 
-/// The addresses of the entry point, as an Ingress' status names them.
-pub(crate) fn addresses(flavour: Flavour, reader: &Reader<'_>) -> Vec<String> {
+/// The addresses of the entry point of Ingresses of this flavour, sorted.
+pub(super) fn addresses(flavour: Flavour, world: &World<'_>) -> Vec<String> {
     let mut found: Vec<String> =
-        gateways(flavour, reader).iter().flat_map(|(_, service)| service.status_addresses.clone()).collect();
+        gateways(flavour, world).iter().flat_map(|(_, service)| service.status_addresses.clone()).collect();
     found.sort();
     found.dedup();
     found

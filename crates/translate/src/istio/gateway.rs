@@ -1,14 +1,17 @@
 //! Gateways: which are ours, and the servers in them that can be used.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use plenipo_model::{HostPattern, Source};
 use plenipo_resources::istio::{Gateway as Written, Server as WrittenServer, ServerTls};
 use plenipo_resources::{Object, View};
 
+use super::chronological;
 use super::ports::Ports;
-use super::{chronological, source_of};
-use crate::findings::{Findings, Flaw};
+use super::virtual_service::GatewayName;
+use crate::findings::{Findings, Flaw, source_of};
 use crate::memory::Reader;
 use crate::options::Options;
 
@@ -95,7 +98,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Vec<Server<'a>> {
         reader.findings.accept(object);
         super::unknown_fields(object, reader.findings);
         if written.servers.is_empty() {
-            let flaw = Flaw::new("no-server", "spec.servers", "it has no servers", "write at least one server");
+            let flaw =
+                Flaw::new("no-server", "spec.servers", "it has no servers", "write at least one server");
             reader.findings.fatal(object, &flaw);
         }
         for (place, server) in written.servers.iter().enumerate() {
@@ -107,6 +111,15 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Vec<Server<'a>> {
         }
     }
     servers
+}
+
+/// The Gateways that are ours, whether or not any of their servers can be used.
+pub(super) fn ours(reader: &Reader<'_>) -> BTreeSet<GatewayName> {
+    let is_ours = |object: &&Arc<Object>| match &object.view {
+        View::Gateway(written) => is_ours(written, reader.options),
+        _ => false,
+    };
+    reader.set.of_kind("Gateway").iter().filter(is_ours).map(|object| GatewayName::of(object)).collect()
 }
 
 /// Do our pods have the labels it selects? Nobody said which they have: then every Gateway is ours.
@@ -166,11 +179,13 @@ impl<'a> Reading<'_, 'a> {
         let protocol = protocol.unwrap_or_default().to_ascii_uppercase();
         let tls = written.tls.as_ref();
         let bad = |message: String, fix| Flaw::new("bad-protocol", self.field("port.protocol"), message, fix);
-        let is_plain = |tls: &ServerTls| ServerTls { https_redirect: None, ..tls.clone() } == ServerTls::default();
+        let is_plain =
+            |tls: &ServerTls| ServerTls { https_redirect: None, ..tls.clone() } == ServerTls::default();
         match protocol.as_str() {
             "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => match tls {
                 Some(tls) if !is_plain(tls) => {
-                    let message = "TLS is asked for on a port that speaks HTTP in clear text: it is not opened";
+                    let message =
+                        "TLS is asked for on a port that speaks HTTP in clear text: it is not opened";
                     Err(bad(message.to_owned(), "write protocol: HTTPS"))
                 }
                 tls => Ok(Kind::Http { redirect: tls.is_some_and(|tls| tls.https_redirect == Some(true)) }),
@@ -185,7 +200,8 @@ impl<'a> Reading<'_, 'a> {
             }
             "TCP" | "MONGO" | "REDIS" | "MYSQL" => match tls {
                 Some(tls) if *tls != ServerTls::default() => {
-                    let message = "TLS is asked for on a port that speaks TCP in clear text: it is not opened";
+                    let message =
+                        "TLS is asked for on a port that speaks TCP in clear text: it is not opened";
                     Err(bad(message.to_owned(), "write protocol: TLS"))
                 }
                 _ => Ok(Kind::Tcp),
@@ -251,7 +267,8 @@ impl<'a> Reading<'_, 'a> {
                 Ok((namespace, pattern)) => hosts.push(ServerHost { namespace, pattern, place }),
                 Err(message) => {
                     let field = self.field(&format!("hosts[{place}]"));
-                    let fix = "write a name with a dot, *.example.com or *, perhaps after a namespace and a slash";
+                    let fix =
+                        "write a name with a dot, *.example.com or *, perhaps after a namespace and a slash";
                     findings.fatal(self.object, &Flaw::new("bad-host", field, message, fix));
                 }
             }
@@ -283,7 +300,7 @@ pub(super) fn host_pattern(text: &str) -> Result<HostPattern, String> {
         HostPattern::Exact(name) if name.contains(['.', ':']) => Ok(pattern),
         HostPattern::Exact(_) => Err(format!("'{text}' has no dot: it is no full name")),
         HostPattern::Suffix(suffix) if suffix.starts_with('.') && suffix.len() > 1 => Ok(pattern),
-        HostPattern::Suffix(_) | HostPattern::Prefix(_) => {
+        HostPattern::Suffix(_) | HostPattern::Prefix(_) | HostPattern::OneLabel(_) => {
             Err(format!("'{text}': a star stands for the first labels of a name, as in *.example.com"))
         }
     }

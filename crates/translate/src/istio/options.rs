@@ -26,8 +26,8 @@ pub struct IstioOptions {
     pub identity_expected: bool,
     /// Where we run, for balancing by locality. Default: not known.
     pub locality: Locality,
-    /// MeshConfig as YAML, in place of what ConfigMaps and IstioOperators say.
-    pub mesh_config: Option<String>,
+    /// Key sets for tokens may be fetched from private addresses that are no service of the cluster. Default: no.
+    pub private_key_servers: bool,
 }
 
 impl Default for IstioOptions {
@@ -42,7 +42,7 @@ impl Default for IstioOptions {
             identity_secret: None,
             identity_expected: false,
             locality: Locality::default(),
-            mesh_config: None,
+            private_key_servers: false,
         }
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use plenipo_resources::core::{IntOrString, Service, ServicePort};
+use plenipo_resources::core::Service;
 use plenipo_resources::{Object, Set, View};
-use serde_json::Value;
 
 use crate::options::Options;
+use crate::ports::{self, GATEWAY};
 
-/// A Service that says here whether its pods are the gateway.
-const GATEWAY: &str = "plenipo.io/gateway";
 /// The label by which a Service says that its ports are not to be translated.
 const NO_TRANSLATION: &str = "experimental.istio.io/disable-gateway-port-translation";
 
@@ -31,7 +29,11 @@ impl<'a> Ports<'a> {
             object.meta.labels.get(NO_TRANSLATION).is_none_or(|value| value != "true")
                 && object.meta.annotations.get(GATEWAY).is_none_or(|value| value == "true")
         };
-        Self { set, services: all.filter(|(object, _)| translated(object)).collect(), labels: &options.istio.labels }
+        Self {
+            set,
+            services: all.filter(|(object, _)| translated(object)).collect(),
+            labels: &options.istio.labels,
+        }
     }
 
     /// The port on which the gateway listens for connections to `number` of its Service; where no Service has it, that
@@ -42,9 +44,24 @@ impl<'a> Ports<'a> {
             let port = service.ports.iter().find(|port| {
                 port.port == i64::from(number) && port.protocol.as_deref().is_none_or(|name| name == "TCP")
             })?;
-            self.target(object, service, port)
+            ports::target(self.set, object, service, port)
         });
         ports.next().unwrap_or(number)
+    }
+
+    /// The first of the Services that lead there, when none of them leads to that port.
+    pub(super) fn lacking(&self, selector: &BTreeMap<String, String>, number: u16) -> Option<&'a Object> {
+        let leading: Vec<_> =
+            self.services.iter().filter(|(object, service)| self.leads(object, service, selector)).collect();
+        let leads = |(object, service): &&&(&'a Object, &'a Service)| {
+            let there = |port: &plenipo_resources::core::ServicePort| {
+                port.port == i64::from(number)
+                    || ports::target(self.set, object, service, port) == Some(number)
+            };
+            service.ports.iter().any(there)
+        };
+        let first = leading.first().map(|(object, _)| *object);
+        first.filter(|_| !leading.iter().any(|one| leads(&one)))
     }
 
     /// Does the Service select the pods that the Gateway does? Where nobody said which labels those have, one that they
@@ -53,41 +70,13 @@ impl<'a> Ports<'a> {
         if object.meta.annotations.get(GATEWAY).is_some_and(|value| value == "true") {
             return true;
         }
-        let Some(selected) = service.selector.as_ref().filter(|labels| !labels.is_empty()) else { return false };
+        let Some(selected) = service.selector.as_ref().filter(|labels| !labels.is_empty()) else {
+            return false;
+        };
         if !self.labels.is_empty() {
             return selected.iter().all(|(key, value)| self.labels.get(key) == Some(value));
         }
         let shared = || selected.iter().filter_map(|(key, value)| Some((value, selector.get(key)?)));
         shared().next().is_some() && shared().all(|(one, other)| one == other)
-    }
-
-    fn target(&self, object: &Object, service: &Service, port: &ServicePort) -> Option<u16> {
-        let number = |number: i64| u16::try_from(number).ok().filter(|port| *port > 0);
-        match &port.target_port {
-            None | Some(IntOrString::Int(0)) => number(port.port),
-            Some(IntOrString::Int(target)) => number(*target),
-            Some(IntOrString::String(name)) => {
-                name.parse().ok().and_then(number).or_else(|| self.container_port(object, service, name))
-            }
-        }
-    }
-
-    /// A port by its name in the Deployments whose pods the Service selects.
-    fn container_port(&self, object: &Object, service: &Service, name: &str) -> Option<u16> {
-        let near = self.set.of_kind("Deployment").iter().filter(|one| one.id.namespace == object.id.namespace);
-        let mut found = near.filter_map(|one| {
-            let View::Written(written) = &one.view else { return None };
-            let labels = written.pointer("/spec/template/metadata/labels");
-            let label = |key: &str| labels?.get(key)?.as_str();
-            let mut selected = service.selector.iter().flatten();
-            if !selected.all(|(key, value)| label(key) == Some(value)) {
-                return None;
-            }
-            let containers = written.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-            let ports = containers.into_iter().flatten().filter_map(|one| one.get("ports")?.as_array());
-            let named = ports.flatten().find(|port| port.get("name").and_then(Value::as_str) == Some(name))?;
-            u16::try_from(named.get("containerPort")?.as_u64()?).ok()
-        });
-        found.next()
     }
 }

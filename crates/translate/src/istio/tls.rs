@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use plenipo_model::{
-    Certificate, ChainTls, ClientAuth, ClientRoots, Pin, RootStore, TlsServer, TlsVersion,
+    Certificate, ChainTls, ClientAuth, ClientRoots, MeshIdentity, Pin, RevocationList, RootStore, TlsServer,
+    TlsVersion,
 };
-use plenipo_resources::istio::ServerTls;
+use plenipo_resources::istio::{ServerTls, TlsDefaults};
 
 use super::gateway::{Kind, Server};
 use crate::ciphers;
@@ -15,15 +16,28 @@ use crate::secrets::{SecretName, Secrets, flaw};
 
 const NAME_A_SECRET: &str = "name a Secret of the gateway's namespace in credentialName";
 
+/// What the mesh says about TLS towards clients.
+#[derive(Clone, Copy)]
+pub(super) struct Identified<'m> {
+    /// Who the gateway is there.
+    pub(super) identity: Option<&'m MeshIdentity>,
+    /// What holds where a server says nothing.
+    pub(super) defaults: Option<&'m TlsDefaults>,
+}
+
 /// What the chain of a server does with TLS. What cannot be had as asked closes it: nothing weaker is served.
 pub(super) fn chain_tls(
     server: &Server<'_>,
+    mesh: Identified<'_>,
     options: &Options,
     secrets: &mut Secrets<'_>,
     findings: &mut Findings,
 ) -> ChainTls {
-    let Some(tls) = server.tls().filter(|_| server.kind != Kind::Passthrough) else { return ChainTls::Untouched };
-    match (Terms { server, tls, options, secrets, findings }).terminate() {
+    let Some(tls) = server.tls().filter(|_| server.kind != Kind::Passthrough) else {
+        return ChainTls::Untouched;
+    };
+    let terms = Terms { server, tls, mesh, options, secrets, findings: &mut *findings };
+    match terms.terminate() {
         Ok(terminate) => ChainTls::Terminate(Arc::new(terminate)),
         Err(flaw) => {
             findings.flaw(server.gateway, &flaw);
@@ -32,13 +46,17 @@ pub(super) fn chain_tls(
     }
 }
 
-struct Terms<'t, 'a> {
-    server: &'t Server<'a>,
+struct Terms<'t, 's> {
+    server: &'t Server<'t>,
     tls: &'t ServerTls,
+    mesh: Identified<'t>,
     options: &'t Options,
-    secrets: &'t mut Secrets<'a>,
+    secrets: &'t mut Secrets<'s>,
     findings: &'t mut Findings,
 }
+
+/// What client certificates are checked against.
+type Authorities = (Arc<RootStore>, Option<Arc<RevocationList>>);
 
 /// A name of `credentialName`, taken apart.
 enum Credential {
@@ -56,11 +74,19 @@ impl Terms<'_, '_> {
     fn terminate(mut self) -> Result<TlsServer, Flaw> {
         let (min_version, max_version) = self.versions()?;
         let object = self.server.gateway;
-        let written = Some(&self.tls.cipher_suites).filter(|suites| !suites.is_empty());
+        let of_mesh = self.mesh.defaults.map(|defaults| &defaults.cipher_suites);
+        let written = Some(&self.tls.cipher_suites).filter(|suites| !suites.is_empty()).or(of_mesh);
         let cipher_suites = ciphers::suites(written, &self.server.field("tls"), object, self.findings)?;
         if !self.tls.ecdh_curves.is_empty() {
-            let message = "the curves of the TLS stack are offered (X25519, P-256, P-384), whatever is written";
-            self.findings.warn(object, "not-supported", &self.field("ecdhCurves"), message.to_owned(), "remove it");
+            let message =
+                "the curves of the TLS stack are offered (X25519, P-256, P-384), whatever is written";
+            self.findings.warn(
+                object,
+                "not-supported",
+                &self.field("ecdhCurves"),
+                message.to_owned(),
+                "remove it",
+            );
         }
         let is_own = self.tls.mode.as_deref() == Some("ISTIO_MUTUAL");
         let (certificates, client_auth) = if is_own {
@@ -84,7 +110,9 @@ impl Terms<'_, '_> {
     }
 
     fn versions(&mut self) -> Result<(TlsVersion, TlsVersion), Flaw> {
-        let min = self.version("minProtocolVersion", self.tls.min_protocol_version.as_deref())?;
+        let own = self.tls.min_protocol_version.as_deref().filter(|version| *version != "TLS_AUTO");
+        let of_mesh = self.mesh.defaults.and_then(|defaults| defaults.min_protocol_version.as_deref());
+        let min = self.version("minProtocolVersion", own.or(of_mesh))?;
         let max = self.version("maxProtocolVersion", self.tls.max_protocol_version.as_deref())?;
         let (min, max) = (min.unwrap_or(TlsVersion::V1_2), max.unwrap_or(TlsVersion::V1_3));
         if min > max {
@@ -133,7 +161,10 @@ impl Terms<'_, '_> {
                 return Err(bad(format!("a Secret of {namespace} may not be used by a gateway in {ours}")));
             }
         };
-        Ok(Credential::Secret(SecretName::Credential { namespace: namespace.to_owned(), name: name.to_owned() }))
+        Ok(Credential::Secret(SecretName::Credential {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }))
     }
 
     /// The same name beside the Gateway, where it is only there.
@@ -179,7 +210,12 @@ impl Terms<'_, '_> {
         }
         if certificates.is_empty() {
             let message = "there is no certificate to show: no client can connect";
-            return Err(Flaw::new("missing-certificate", self.field("credentialName"), message, NAME_A_SECRET));
+            return Err(Flaw::new(
+                "missing-certificate",
+                self.field("credentialName"),
+                message,
+                NAME_A_SECRET,
+            ));
         }
         Ok(certificates)
     }
@@ -195,7 +231,8 @@ impl Terms<'_, '_> {
             Some("OPTIONAL_MUTUAL") => false,
             _ => {
                 if self.tls.ca_crl.is_some() || self.tls.ca_certificates.is_some() {
-                    let message = "no client is asked for a certificate, so that nothing is checked against it";
+                    let message =
+                        "no client is asked for a certificate, so that nothing is checked against it";
                     let (field, fix) = (self.field("mode"), "write mode: MUTUAL");
                     self.findings.warn(self.server.gateway, "no-effect", &field, message.to_owned(), fix);
                 }
@@ -209,16 +246,15 @@ impl Terms<'_, '_> {
     }
 
     /// The roots for clients: those named for it, else `<credentialName>-cacert`, else beside the certificate.
-    #[allow(clippy::type_complexity, reason = "a pair of what is looked up together")]
-    fn authorities(
-        &mut self,
-    ) -> Result<(Arc<RootStore>, Option<Arc<plenipo_model::RevocationList>>), Flaw> {
+    fn authorities(&mut self) -> Result<Authorities, Flaw> {
         let tls = self.tls;
         let first = tls.credential_name.as_deref().or(tls.credential_names.first().map(String::as_str));
         let named = tls.ca_cert_credential_name.as_deref().filter(|name| !name.is_empty());
         let (field, name) = match (named, first.filter(|name| !name.is_empty())) {
             (Some(name), _) => match self.credential("caCertCredentialName", name)? {
-                Credential::Secret(name) => ("caCertCredentialName", self.beside("caCertCredentialName", name)),
+                Credential::Secret(name) => {
+                    ("caCertCredentialName", self.beside("caCertCredentialName", name))
+                }
                 Credential::Own => return Ok((self.identity()?.1, None)),
             },
             (None, Some(name)) => match self.credential("credentialName", name)? {
@@ -251,10 +287,7 @@ impl Terms<'_, '_> {
         self.beside("credentialName", name)
     }
 
-    #[allow(clippy::type_complexity, reason = "as above")]
-    fn authority_files(
-        &mut self,
-    ) -> Result<(Arc<RootStore>, Option<Arc<plenipo_model::RevocationList>>), Flaw> {
+    fn authority_files(&mut self) -> Result<Authorities, Flaw> {
         let file = |chain: &String| SecretName::Files { chain: chain.clone(), key: None };
         let of_pairs = self.tls.tls_certificates.iter().find_map(|one| one.ca_certificates.as_ref());
         let Some(path) = self.tls.ca_certificates.as_ref().or(of_pairs) else {
@@ -292,9 +325,9 @@ impl Terms<'_, '_> {
     }
 
     fn identity(&self) -> Result<(Arc<Certificate>, Arc<RootStore>), Flaw> {
-        let identity = self.options.istio.identity.as_ref().ok_or_else(|| {
+        let identity = self.mesh.identity.ok_or_else(|| {
             let message = "the gateway has no identity in the mesh: no client can connect";
-            let fix = "give it one (--mesh-certificate, or --mesh-ca), or write mode: SIMPLE with credentialName";
+            let fix = "give it one (--mesh-identity), or write mode: SIMPLE with credentialName";
             Flaw::new("missing-mesh-identity", self.field("mode"), message, fix)
         })?;
         Ok((Arc::clone(&identity.certificate), Arc::clone(&identity.roots)))
@@ -314,7 +347,12 @@ impl Terms<'_, '_> {
             None => Ok(()),
             Some((field, _)) => {
                 let message = "ISTIO_MUTUAL uses the gateway's identity in the mesh and no other certificate";
-                Err(Flaw::new("bad-credential", self.field(field), message, "remove it, or write mode: MUTUAL"))
+                Err(Flaw::new(
+                    "bad-credential",
+                    self.field(field),
+                    message,
+                    "remove it, or write mode: MUTUAL",
+                ))
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Every example uses the same Secrets, in namespace `default`:
 //! `example-tls` (what the gateway shows), `client-ca` (who signs its clients), `backend-ca` (who signs its backends),
-//! `gateway-client` (what the gateway shows to backends).
+//! `gateway-client` (what the gateway shows to backends). Those of a mesh have two in `istio-system`: `example-tls` again, and
+//! `gateway-identity` (who the gateway is in the mesh).
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
@@ -23,6 +24,13 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 const SERVER_NAMES: &[&str] = &["example.com", "*.example.com", "my-host-1", "my-host-2"];
 /// Names in the certificate of the backends.
 const BACKEND_NAMES: &[&str] = &["tls-backend.default", "mtls-backend.default"];
+
+/// Who the gateway is in the mesh.
+const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway";
+/// Where the objects of a mesh are.
+const MESH: &str = "istio-system";
+/// The Secret in [`MESH`] with the gateway's identity.
+pub(super) const IDENTITY: (&str, &str) = (MESH, "gateway-identity");
 
 /// A certificate and its key, as PEM.
 pub(super) struct Pair {
@@ -37,12 +45,14 @@ pub(super) struct Certificates {
     servers: Authority,
     clients: Authority,
     backends: Authority,
+    mesh: Authority,
     /// What the gateway, or the load balancer, shows.
     pub(super) server: Pair,
     client: Pair,
     stranger: Pair,
     gateway_client: Pair,
     backend: Pair,
+    identity: Pair,
 }
 
 struct Authority {
@@ -65,8 +75,24 @@ impl Authority {
         let mut params = params(name, dns)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
+        self.sign(params, &key)
+    }
+
+    /// For a workload of a mesh: its name is a URI and nothing else, and it is client and server.
+    fn identify(&self, id: &str) -> anyhow::Result<Pair> {
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        let key = KeyPair::generate()?;
+        let mut params = params("", &[])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.subject_alt_names = vec![SanType::URI(id.try_into()?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ServerAuth, ClientAuth];
+        self.sign(params, &key)
+    }
+
+    fn sign(&self, mut params: CertificateParams, key: &KeyPair) -> anyhow::Result<Pair> {
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        let certificate = params.signed_by(key, &self.issuer)?.pem();
         Ok(Pair { certificate, key: key.serialize_pem() })
     }
 }
@@ -83,21 +109,24 @@ fn params(name: &str, dns: &[&str]) -> anyhow::Result<CertificateParams> {
 }
 
 impl Certificates {
-    /// Makes them all: three authorities and what they sign.
+    /// Makes them all: four authorities and what they sign.
     pub(super) fn new() -> anyhow::Result<Self> {
         use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
         let servers = Authority::new("demo servers")?;
         let clients = Authority::new("demo clients")?;
         let backends = Authority::new("demo backends")?;
+        let mesh = Authority::new("demo mesh")?;
         Ok(Self {
             server: servers.issue("example.com", SERVER_NAMES, ServerAuth)?,
             client: clients.issue("demo-client", &[], ClientAuth)?,
             stranger: Authority::new("somebody else")?.issue("stranger", &[], ClientAuth)?,
             gateway_client: clients.issue("gateway", &[], ClientAuth)?,
             backend: backends.issue("backend", BACKEND_NAMES, ServerAuth)?,
+            identity: mesh.identify(GATEWAY)?,
             servers,
             clients,
             backends,
+            mesh,
         })
     }
 
@@ -123,40 +152,57 @@ impl Certificates {
     pub(super) fn secrets(&self) -> String {
         let pair = |pair: &Pair| [("tls.crt", pair.certificate.clone()), ("tls.key", pair.key.clone())];
         let authority = |authority: &Authority| [("ca.crt", authority.certificate.clone())];
+        let identity = [&pair(&self.identity)[..], &authority(&self.mesh)[..]].concat();
+        let here = "default";
         [
-            secret("example-tls", "kubernetes.io/tls", &pair(&self.server)),
-            secret("gateway-client", "kubernetes.io/tls", &pair(&self.gateway_client)),
-            secret("client-ca", "Opaque", &authority(&self.clients)),
-            secret("backend-ca", "Opaque", &authority(&self.backends)),
+            secret(here, "example-tls", "kubernetes.io/tls", &pair(&self.server)),
+            secret(here, "gateway-client", "kubernetes.io/tls", &pair(&self.gateway_client)),
+            secret(here, "client-ca", "Opaque", &authority(&self.clients)),
+            secret(here, "backend-ca", "Opaque", &authority(&self.backends)),
+            secret(MESH, "example-tls", "kubernetes.io/tls", &pair(&self.server)),
+            secret(IDENTITY.0, IDENTITY.1, "kubernetes.io/tls", &identity),
         ]
         .join("---\n")
     }
 
     /// How the backends end TLS; `mutual`: only for who shows a certificate of the clients' authority.
     pub(super) fn backend_tls(&self, mutual: bool) -> anyhow::Result<Arc<ServerConfig>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = if mutual {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(self.clients.certificate.as_bytes())?)?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let chain = vec![CertificateDer::from_pem_slice(self.backend.certificate.as_bytes())?];
-        let mut config =
-            builder.with_single_cert(chain, PrivateKeyDer::from_pem_slice(self.backend.key.as_bytes())?)?;
+        let mut config = server(&self.backend, mutual.then_some(&self.clients))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// How the sidecar of a service account of namespace `web` ends TLS: only for workloads of the mesh.
+    pub(super) fn sidecar_tls(&self, account: &str) -> anyhow::Result<Arc<ServerConfig>> {
+        let own = self.mesh.identify(&format!("spiffe://cluster.local/ns/web/sa/{account}"))?;
+        let mut config = server(&own, Some(&self.mesh))?;
+        config.alpn_protocols = ["istio-http/1.1", "istio-h2", "istio", "h2", "http/1.1"].map(Into::into).to_vec();
         Ok(Arc::new(config))
     }
 }
 
+/// TLS with a certificate; with `clients`, only for who shows a certificate of that authority.
+fn server(own: &Pair, clients: Option<&Authority>) -> anyhow::Result<ServerConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes())?)?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes())?];
+    Ok(builder.with_single_cert(chain, PrivateKeyDer::from_pem_slice(own.key.as_bytes())?)?)
+}
+
 /// A Secret whose values are block scalars of `stringData`.
-fn secret(name: &str, kind: &str, values: &[(&str, String)]) -> String {
+fn secret(namespace: &str, name: &str, kind: &str, values: &[(&str, String)]) -> String {
     let mut yaml = format!(
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: default\ntype: {kind}\nstringData:\n"
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: {namespace}\ntype: {kind}\nstringData:\n"
     );
     for (key, value) in values {
         yaml.push_str(&format!("  {key}: |\n"));

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// More of a body is not shown.
 const MAX_BODY: usize = 64 * 1024;
@@ -64,8 +64,18 @@ async fn converse(stream: TcpStream, peer: SocketAddr, service: &'static str, ac
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let client = shown
         .and_then(|leaf| X509Certificate::from_der(leaf).ok())
-        .map(|(_, certificate)| certificate.subject().to_string());
+        .map(|(_, certificate)| name(&certificate));
     serve(stream, Connection { service, peer, tls, client }).await;
+}
+
+/// Its name in a mesh, if it has one, else its subject.
+fn name(certificate: &X509Certificate<'_>) -> String {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    uris.next().unwrap_or_else(|| certificate.subject().to_string())
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {

@@ -33,6 +33,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example!("aws-alb-nodeport", true),
     example!("aws-nlb-tls-ip", true),
     example!("aws-alb-mtls", true),
+    example!("aws-alb-istio", true),
     example!("mtls-optional", false),
     example!("mtls-required", false),
     example!("backend-tls", false),
@@ -41,6 +42,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example!("canary", false),
     example!("grpc", false),
     example!("websocket", false),
+    example!("ingress-nginx", false),
 ];
 
 impl Example {

@@ -222,8 +222,11 @@ impl Behind<'_> {
                 None
             }
             Action::Respond(respond) => {
-                let said =
-                    if respond.body.bytes().is_empty() { String::new() } else { format!(": {}", respond.body) };
+                let said = if respond.body.bytes().is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", respond.body)
+                };
                 way.step("answer", format!("{} of the load balancer{said}", respond.status.as_u16()));
                 None
             }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use plenipo_model::{
-    Action, ChainTls, ClientAuth, Cluster, Endpoints, HttpServer, Listener, ProxyProtocol, Route, Serve,
-    Source, TcpTarget, TlsServer, Verify,
+    Abort, Action, ChainTls, ClientAuth, Cluster, Endpoints, Fault, Fraction, HttpServer, Listener,
+    ProxyProtocol, Route, Serve, Source, TcpTarget, TlsServer, Verify,
 };
 use plenipo_proxy::Snapshot;
 use plenipo_proxy::explain::{Branch, Explanation, Outcome, Question, ToldIdentity, explain, identity};
@@ -242,8 +242,15 @@ impl Way {
 
     fn route(&mut self, route: &Route, position: usize, read: &Read) {
         self.step_of("route", format!("number {}: {}", position + 1, route.name), &route.source);
+        if let Some(fault) = &route.fault {
+            self.fault(fault);
+        }
         match &route.action {
             Action::Forward(forward) => {
+                for mirror in &forward.mirrors {
+                    let text = format!("{} to {}", part(mirror.part), mirror.cluster);
+                    self.step_of("copy", text, &mirror.source);
+                }
                 let sum: u32 = forward.targets.iter().map(|target| target.weight).sum();
                 let drawn = forward.targets.iter().filter(|target| target.weight > 0);
                 for target in drawn {
@@ -261,6 +268,19 @@ impl Way {
             Action::Respond(respond) => {
                 self.step("answer", format!("{}, made here", respond.status.as_u16()));
             }
+        }
+    }
+
+    fn fault(&mut self, fault: &Fault) {
+        if let Some((share, time)) = fault.delay {
+            self.step("fault", format!("{} of the requests wait {time:?} first", part(share)));
+        }
+        if let Some((share, abort)) = fault.abort {
+            let answer = match abort {
+                Abort::Http(status) => status.as_u16().to_string(),
+                Abort::Grpc(code) => format!("gRPC status {code}"),
+            };
+            self.step("fault", format!("{} of the requests are answered {answer} here", part(share)));
         }
     }
 
@@ -308,6 +328,10 @@ impl Way {
         };
         self.step("endpoints", endpoints);
     }
+}
+
+fn part(fraction: Fraction) -> String {
+    percent(f64::from(fraction.0) / 1e6)
 }
 
 /// `30 %`, `0.01 %`.

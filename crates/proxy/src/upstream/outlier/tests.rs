@@ -227,6 +227,25 @@ fn grpc_statuses_are_http_statuses() {
     for (grpc, http) in
         [(0, 200), (1, 499), (2, 500), (4, 504), (8, 429), (13, 500), (14, 503), (16, 401), (99, 500)]
     {
-        assert_eq!(status_of_grpc(grpc), http);
+        assert_eq!(Heard::of_grpc(grpc), Heard::Status(http));
     }
+}
+
+#[test]
+fn of_a_grpc_call_its_status_counts_wherever_it_comes() {
+    let heard = |status: u16, fields: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(*name, http::HeaderValue::from_static(value));
+        }
+        Heard::in_head(StatusCode::from_u16(status).expect("a status"), &headers)
+    };
+    let grpc = ("content-type", "application/grpc+proto");
+    assert_eq!(heard(200, &[grpc]), None, "it comes in the trailers");
+    assert_eq!(heard(200, &[grpc, ("grpc-status", "14")]), Some(UNAVAILABLE));
+    assert_eq!(heard(200, &[grpc, ("grpc-status", "0")]), Some(ANSWERED));
+    assert_eq!(heard(503, &[grpc]), Some(UNAVAILABLE));
+    assert_eq!(heard(503, &[grpc, ("grpc-status", "0")]), Some(UNAVAILABLE));
+    assert_eq!(heard(200, &[("content-type", "text/plain")]), Some(ANSWERED));
+    assert_eq!(heard(200, &[]), Some(ANSWERED));
 }

@@ -5,7 +5,7 @@ use crate::snapshot::clusters::{EndpointState, Selection};
 
 /// A set with so many healthy endpoints of so many, for each priority.
 fn set(panic: Panic, counts: &[(u8, u8)]) -> EndpointSet {
-    let selection = Selection { panic, slow_start: None, hash_size: None };
+    let selection = Selection { panic, slow_start: None, curve: Default::default(), hash_size: None };
     let mut endpoints = Vec::new();
     for (priority, (healthy, all)) in (0u8..).zip(counts) {
         for last in 0..*all {
@@ -97,4 +97,30 @@ fn draws_meet_their_priority() {
     assert_eq!(counts, [700, 300]);
     // All that differs is the priority: the set as a whole is not looked at.
     assert!(Arc::ptr_eq(&set.tiers[1].endpoints[0], &set.endpoints[50]));
+}
+
+/// Every way in which up to three of each of three priorities are healthy.
+#[test]
+fn nobody_is_sent_where_nobody_is_healthy_without_panic() {
+    let each = |all: u8| (0..=all).map(move |healthy| (healthy, all));
+    for first in each(3) {
+        for second in each(1).chain(each(2)) {
+            for third in each(3) {
+                for panic in [Panic::Below(0), Panic::Below(50), Panic::Below(100), Panic::WhenNone] {
+                    let counts = [first, second, third];
+                    let (loads, panics) = loads(panic, &counts, &[]);
+                    for ((load, panics), (healthy, _)) in loads.iter().zip(&panics).zip(counts) {
+                        let nobody = counts.iter().all(|(healthy, _)| *healthy == 0);
+                        assert!(
+                            *load == 0 || healthy > 0 || *panics || nobody,
+                            "{counts:?} {panic:?} {loads:?}"
+                        );
+                    }
+                    if first.0 == first.1 {
+                        assert_eq!(loads, [100, 0, 0], "{counts:?}: the first can take all");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -4,10 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, StatusCode};
 use plenipo_model::{
-    Action, Forward, Fraction, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite, Respond, Route,
-    Source, Target, Template,
+    Action, Forward, Fraction, Guard, HeaderEdit, HeaderEdits, HostPattern, Mirror, PathMatch, PathRewrite,
+    Respond, Route, Source, Target, Template,
 };
 
+use super::super::auth_service::Authorisation;
 use super::super::mapping::{HostRule, Rule, Work, unless_implied};
 use super::super::module::Settings;
 use super::Group;
@@ -33,14 +34,15 @@ impl Routes {
     pub(crate) fn of(
         group: &Group<'_>,
         settings: &Settings<'_>,
-        unauthorised: bool,
+        authorisation: &Authorisation,
         findings: &mut Findings,
     ) -> Option<Self> {
         let first = group.members.first()?;
         let spec = first.spec();
+        let is_asked = spec.bypass_auth != Some(true);
         let action = match &first.work {
             Work::Redirect(redirect) => Action::Redirect(redirect.clone()),
-            _ if unauthorised && spec.bypass_auth != Some(true) => no_authorisation(),
+            _ if is_asked && *authorisation == Authorisation::Missing => no_authorisation(),
             _ => Action::Forward(Box::new(forward(group, settings, findings)?)),
         };
         let matching = &first.matching;
@@ -61,6 +63,13 @@ impl Routes {
             last(group, |rule| rule.policies.error_responses.as_ref()).cloned().unwrap_or_default();
         route.plain_errors =
             last(group, |rule| rule.spec().bypass_error_response_overrides.as_ref()) == Some(&true);
+        if let (Authorisation::By(service), true, Action::Forward(_)) =
+            (authorisation, is_asked, &route.action)
+        {
+            let context = spec.auth_context_extensions.clone().unwrap_or_default();
+            route.guard =
+                Some(Arc::new(Guard { external: Some(Arc::clone(service)), context, ..Guard::default() }));
+        }
         mixed_case(group, findings);
         let host = matching.host.clone();
         Some(Self { host, bare: Arc::new(route), checked: OnceLock::new() })

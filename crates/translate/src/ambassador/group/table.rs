@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::super::auth_service::Authorisation;
 use super::super::hosts::Taken;
 use super::super::mapping::{Rank, Reading, Rule};
 use super::super::module::Settings;
@@ -73,14 +74,14 @@ impl Groups {
     pub(crate) fn settle(
         &mut self,
         settings: &Settings<'_>,
-        unauthorised: bool,
+        authorisation: &Authorisation,
         ledger: &mut Ledger,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for identity in std::mem::take(&mut self.touched) {
             let Some(before) = self.known.remove(&identity) else { continue };
             let mut findings = Findings::default();
-            let ranked = Ranked::of(&before.candidates, settings, unauthorised, &mut findings).map(Arc::new);
+            let ranked = Ranked::of(&before.candidates, settings, authorisation, &mut findings).map(Arc::new);
             let found = findings.into_found();
             ledger.replace(&before.found, &found);
             let same = match (&before.ranked, &ranked) {
@@ -121,13 +122,13 @@ impl Ranked {
     fn of(
         candidates: &[Arc<Candidate>],
         settings: &Settings<'_>,
-        unauthorised: bool,
+        authorisation: &Authorisation,
         findings: &mut Findings,
     ) -> Option<Self> {
         let first = candidates.first()?;
         let group = Group::of(candidates.iter().map(|candidate| &candidate.rule), findings)?;
         let highest = group.members.iter().max_by_key(|rule| &rule.rank)?;
-        let routes = Routes::of(&group, settings, unauthorised, findings)?;
+        let routes = Routes::of(&group, settings, authorisation, findings)?;
         Some(Self {
             highest: Arc::clone(highest),
             first: Arc::clone(&first.reading),

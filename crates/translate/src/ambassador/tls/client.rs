@@ -16,6 +16,7 @@ pub(crate) fn unverified(source: Source) -> TlsClient {
     TlsClient {
         source,
         server_name: None,
+        name_by_host: false,
         verify: Verify::Nothing,
         certificate: None,
         min_version: TlsVersion::V1_2,
@@ -73,6 +74,7 @@ pub(crate) fn origination(
     Ok(TlsClient {
         source: source_of(context.object),
         server_name,
+        name_by_host: false,
         verify,
         certificate,
         min_version,

@@ -200,7 +200,7 @@ impl Plan {
         {
             return Endpoints::Static(endpoints.as_slice().into());
         }
-        if let Some(resolved) = self.resolved(place, options) {
+        if let Some(resolved) = options.resolved(&self.address.host, place, port) {
             return Endpoints::addresses([resolved]);
         }
         if self.finds == Finds::ByName {
@@ -223,16 +223,6 @@ impl Plan {
         }
     }
 
-    fn resolved(&self, place: Option<(&str, &str)>, options: &Options) -> Option<SocketAddr> {
-        let table = &options.resolve;
-        if table.is_empty() {
-            return None;
-        }
-        let exact = table.get(&(self.address.host.clone(), self.port));
-        let short = || place.map(|(name, namespace)| format!("{name}.{namespace}"));
-        exact.or_else(|| table.get(&(short()?, self.port))).copied()
-    }
-
     fn dns(&self, place: Option<(&str, &str)>, directory: &Directory<'_>, options: &Options) -> Dns {
         // Where no cluster's DNS answers, a Service of type ExternalName is followed here.
         let service = place.and_then(|(name, namespace)| directory.service(namespace, name));
@@ -241,6 +231,13 @@ impl Plan {
         let name = external
             .filter(|_| options.force_directory_endpoints)
             .unwrap_or_else(|| self.address.host.clone());
-        Dns { name, port: self.port, kind: self.dns, family: self.family, respect_ttl: self.respect_dns_ttl }
+        Dns {
+            name,
+            port: self.port,
+            kind: self.dns,
+            family: self.family,
+            respect_ttl: self.respect_dns_ttl,
+            others: Vec::new(),
+        }
     }
 }

@@ -1,0 +1,163 @@
+//! A service asked by a plain request.
+
+use http::header::{CONTENT_LENGTH, HOST, LOCATION};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use plenipo_model::{CheckPath, ExternalAuthorization, HttpCheck, NameMatch, SignIn, UpstreamProtocol};
+
+use super::{
+    Answer, Changes, Field, How, NoAnswer, Question, Refused, end_to_end, exchange, is_protected, upstream,
+};
+use crate::body::RequestBody;
+use crate::render::{Facts, render, render_header};
+use crate::worker::Worker;
+
+/// What stands as it is in a value of a query (RFC 3986 §2.3).
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(super) async fn ask(
+    worker: &Worker,
+    service: &ExternalAuthorization,
+    check: &HttpCheck,
+    question: &Question<'_>,
+) -> Result<Answer, NoAnswer> {
+    let upstream = upstream(worker, service)?;
+    let (secure, facts) = (upstream.model.tls.is_some(), facts(question));
+    let path = path(check, question, &facts)?;
+    let headers = headers(check, question, &facts);
+    let request = |protocol| request(check, question, protocol, secure, &path, &headers);
+    let (parts, body, _) = exchange(worker, &upstream, question, request).await?;
+    let status = parts.status;
+    if status == StatusCode::OK || (check.any_success && status.is_success()) {
+        return Ok(Answer::Yes(changes(check, &parts.headers)));
+    }
+    let refuses =
+        if check.strict_refusals { matches!(status.as_u16(), 401 | 403) } else { !status.is_server_error() };
+    if !refuses {
+        return Err(NoAnswer::Status(status));
+    }
+    if status == StatusCode::UNAUTHORIZED
+        && let Some(sign_in) = &check.sign_in
+    {
+        return Ok(Answer::No(elsewhere(sign_in, question, &facts)));
+    }
+    let wanted = |name: &HeaderName| match &check.client_headers_on_refusal {
+        Some(names) => matches(names, name),
+        None => true,
+    };
+    Ok(Answer::No(Refused { status, headers: end_to_end(&parts.headers, wanted), body }))
+}
+
+fn facts<'a>(question: &Question<'a>) -> Facts<'a> {
+    Facts { request: Some(&question.parts.headers), ..Facts::of(question.exchange) }
+}
+
+fn matches(names: &[NameMatch], name: &HeaderName) -> bool {
+    names.iter().any(|one| one.matches(name))
+}
+
+fn path(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> Result<PathAndQuery, NoAnswer> {
+    let text = match &check.path {
+        CheckPath::Prefix(prefix) => {
+            let own = question.parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            format!("{prefix}{own}").into_bytes()
+        }
+        CheckPath::Exact(template) => {
+            let mut text = Vec::new();
+            render(template, facts, &mut text);
+            text
+        }
+    };
+    PathAndQuery::try_from(text).map_err(|error| NoAnswer::Question(error.into()))
+}
+
+fn headers(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> HeaderMap {
+    let own = &question.parts.headers;
+    let mut headers = end_to_end(own, |name| matches(&check.request_headers, name));
+    for added in &check.added {
+        if let Some(value) = render_header(&added.value, facts) {
+            headers.insert(&added.name, value);
+        }
+    }
+    let host = check.host.as_deref().and_then(|host| HeaderValue::from_str(host).ok());
+    if let Some(host) = host.or_else(|| own.get(HOST).cloned()) {
+        headers.insert(HOST, host);
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(question.body.as_ref().map_or(0, bytes::Bytes::len)));
+    headers
+}
+
+fn request(
+    check: &HttpCheck,
+    question: &Question<'_>,
+    protocol: UpstreamProtocol,
+    secure: bool,
+    path: &PathAndQuery,
+    headers: &HeaderMap,
+) -> Result<Request<RequestBody>, NoAnswer> {
+    let body = question.body.clone().filter(|body| !body.is_empty());
+    let mut request = Request::new(body.map_or_else(RequestBody::empty, RequestBody::whole));
+    *request.method_mut() = check.method.clone().unwrap_or_else(|| question.parts.method.clone());
+    *request.headers_mut() = headers.clone();
+    *request.uri_mut() = match protocol {
+        UpstreamProtocol::Http1 => Uri::from(path.clone()),
+        UpstreamProtocol::Http2 => {
+            let host = request.headers_mut().remove(HOST);
+            let authority = host.as_ref().map_or(&b""[..], |host| host.as_bytes());
+            *request.version_mut() = Version::HTTP_2;
+            let scheme = if secure { "https" } else { "http" };
+            Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone()).build()?
+        }
+    };
+    Ok(request)
+}
+
+/// What a yes changes. A field that only the service may set is not left as the client sent it.
+fn changes(check: &HttpCheck, answer: &HeaderMap) -> Changes {
+    let own = check.upstream_headers.iter().filter_map(|name| match name {
+        NameMatch::Exact(name) => name.parse().ok(),
+        _ => None,
+    });
+    let own = own.filter(|name| !answer.contains_key(name) && !is_others(name));
+    let mut remove: Vec<HeaderName> = own.collect();
+    let named = answer.keys().filter(|name| matches(&check.upstream_headers, name) && !is_protected(name));
+    let named: Vec<_> = named.cloned().collect();
+    let mut request = Vec::new();
+    for name in named {
+        let values = answer.get_all(&name).iter();
+        request.extend(values.map(|value| Field {
+            name: name.clone(),
+            value: value.clone(),
+            how: How::Append,
+        }));
+        remove.push(name);
+    }
+    let response = end_to_end(answer, |name| matches(&check.client_headers_on_success, name));
+    Changes { remove, request, response }
+}
+
+/// Is it a field that clients may bring, or that the gateway writes? A service may set these too, and need not.
+fn is_others(name: &HeaderName) -> bool {
+    let known = ["authorization", "cookie", "proxy-authorization", "user-agent", "x-request-id"];
+    known.contains(&name.as_str())
+        || ["x-forwarded-", "x-envoy-"].iter().any(|start| name.as_str().starts_with(start))
+}
+
+/// To where clients prove who they are.
+fn elsewhere(sign_in: &SignIn, question: &Question<'_>, facts: &Facts<'_>) -> Refused {
+    let mut url = Vec::new();
+    render(&sign_in.url, facts, &mut url);
+    let mut url = String::from_utf8_lossy(&url).into_owned();
+    if let Some(parameter) = &sign_in.return_parameter {
+        let exchange = question.exchange;
+        let wanted = format!("{}://{}{}", exchange.scheme, exchange.authority, exchange.original_path);
+        let separator = if url.contains('?') { '&' } else { '?' };
+        url.push_str(&format!("{separator}{parameter}={}", utf8_percent_encode(&wanted, KEPT)));
+    }
+    let mut headers = HeaderMap::new();
+    if let Ok(location) = HeaderValue::from_str(&url) {
+        headers.insert(LOCATION, location);
+    }
+    Refused { status: StatusCode::FOUND, headers, body: bytes::Bytes::new() }
+}

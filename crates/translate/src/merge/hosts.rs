@@ -1,0 +1,131 @@
+//! The hosts of one server.
+
+use std::sync::Arc;
+
+use plenipo_model::{HttpServer, InsecureAction, Refusal, Source, VirtualHost};
+
+use super::conflict::Conflicts;
+use super::demands;
+use super::names::within;
+use super::unite::{Condition, Lists};
+
+/// Puts hosts of another server, as far as they are given, behind a server that is there already.
+pub(super) fn join(
+    mine: &mut HttpServer,
+    theirs: &HttpServer,
+    hosts: Vec<VirtualHost>,
+    conflicts: &mut Conflicts<'_>,
+    lists: &mut Lists,
+) {
+    if !same_settings(mine, theirs) {
+        let message = format!("what is set for a whole address is taken from {} there", mine.source);
+        conflicts.changed(&theirs.source, message, "use a port of its own, if that matters");
+    }
+    let winner = mine.source.clone();
+    for mut host in hosts {
+        if host.refuse.is_none() {
+            host.refuse.clone_from(&theirs.refuse);
+        }
+        if let Some(weaker) = demands::of_host(mine, theirs, &host).filter(|_| host.refuse.is_none()) {
+            host.refuse = Some(refused(&host, &winner, weaker, conflicts));
+        }
+        let condition = Condition {
+            insecure: if demands::is_laxer(mine, theirs) { host.insecure } else { InsecureAction::Route },
+            authorization: theirs
+                .authorization
+                .clone()
+                .filter(|rules| mine.authorization.as_ref() != Some(rules)),
+        };
+        match mine.hosts.iter_mut().find(|other| other.host == host.host) {
+            Some(other) => unite(other, &host, condition, conflicts, lists),
+            None => {
+                host.routes = match host.refuse {
+                    Some(_) => Arc::from([]),
+                    None => lists.under(&host.routes, &condition),
+                };
+                tell_wider(mine, theirs, &host, conflicts);
+                insert(&mut mine.hosts, host);
+            }
+        }
+    }
+}
+
+/// Tells a wildcard that some of what it had is a closer host's now.
+fn tell_wider(mine: &HttpServer, theirs: &HttpServer, host: &VirtualHost, conflicts: &mut Conflicts<'_>) {
+    let wider = mine.hosts.iter().find(|other| other.host > host.host && within(&host.host, &other.host));
+    let foreign = |wider: &&VirtualHost| theirs.hosts.iter().all(|own| own.source != wider.source);
+    if let Some(wider) = wider.filter(foreign) {
+        let message =
+            format!("requests for {} are {}'s, which is closer than {}", host.host, host.source, wider.host);
+        conflicts.changed(&wider.source, message, "write routes for that host, if it is to have them");
+    }
+}
+
+/// The hosts serve nothing behind this server, but for those that are another's already.
+pub(super) fn close(mine: &mut HttpServer, hosts: Vec<VirtualHost>, refusal: &Refusal) {
+    for host in hosts {
+        if mine.hosts.iter().all(|other| other.host != host.host) {
+            let refuse = Some(refusal.clone());
+            insert(&mut mine.hosts, VirtualHost { refuse, routes: Arc::from([]), ..host });
+        }
+    }
+}
+
+/// In the order of their patterns.
+pub(super) fn insert(hosts: &mut Vec<VirtualHost>, host: VirtualHost) {
+    let at = hosts.partition_point(|other| other.host < host.host);
+    hosts.insert(at, host);
+}
+
+/// The routes of a host that two want: those of the earlier go first.
+fn unite(
+    mine: &mut VirtualHost,
+    theirs: &VirtualHost,
+    mut condition: Condition,
+    conflicts: &mut Conflicts<'_>,
+    lists: &mut Lists,
+) {
+    if theirs.refuse.is_some() {
+        return;
+    }
+    let identity = theirs.client_identity.is_some() && mine.client_identity != theirs.client_identity;
+    let weaker = match () {
+        () if mine.refuse.is_some() => Some("refuses it"),
+        () if identity => Some("asks for clients in another way there"),
+        () => None,
+    };
+    if let Some(weaker) = weaker {
+        refused(theirs, &mine.source, weaker, conflicts);
+        return;
+    }
+    match (mine.insecure, theirs.insecure) {
+        (mine, theirs) if mine == theirs => {}
+        (InsecureAction::Route, theirs) => condition.insecure = theirs,
+        (_, InsecureAction::Route) => {
+            let message =
+                format!("{} wants TLS for {}, clear text does not reach the routes", mine.source, mine.host);
+            conflicts.changed(&theirs.source, message, "ask for a redirect to https in both");
+        }
+        _ => {}
+    }
+    lists.tell_shadowed(mine, theirs, conflicts);
+    mine.routes = lists.united(&mine.routes, &theirs.routes, &condition);
+}
+
+fn refused(host: &VirtualHost, winner: &Source, weaker: &str, conflicts: &mut Conflicts<'_>) -> Refusal {
+    let message = format!("{} is refused where {winner} serves too, which {weaker}", host.host);
+    let fix = "use a port of its own, or ask for the same in both";
+    conflicts.lost(&host.source, message.clone(), fix);
+    Refusal { status: 503, reason: message }
+}
+
+/// Is what holds for all hosts the same?
+fn same_settings(mine: &HttpServer, theirs: &HttpServer) -> bool {
+    let bare = |server: &HttpServer| HttpServer {
+        source: mine.source.clone(),
+        hosts: Vec::new(),
+        elsewhere: Arc::from([]),
+        ..server.clone()
+    };
+    bare(mine) == bare(theirs)
+}
