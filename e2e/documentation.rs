@@ -18,7 +18,7 @@ fn pages() -> Result<Vec<(String, String)>> {
 
 #[test]
 fn the_pages_on_dialects_name_every_case_and_no_other() -> Result<()> {
-    ["emissary", "ingress"].into_iter().try_for_each(names_every_case)
+    ["emissary", "ingress", "istio"].into_iter().try_for_each(names_every_case)
 }
 
 fn names_every_case(dialect: &str) -> Result<()> {

@@ -161,7 +161,10 @@ fn route(at: usize, choice: &mut Choice<'_>) -> Route {
     }
     if parts & 4 != 0 {
         let name = HeaderName::from_static(choice.of(&["x", "y"]));
-        route.matches.headers.push(HeaderMatch { invert: choice.below(2) == 1, ..HeaderMatch::new(name, value(choice)) });
+        route
+            .matches
+            .headers
+            .push(HeaderMatch { invert: choice.below(2) == 1, ..HeaderMatch::new(name, value(choice)) });
     }
     if parts & 8 != 0 {
         route.matches.query.push(QueryMatch { name: choice.text(), value: value(choice) });

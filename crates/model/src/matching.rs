@@ -205,7 +205,7 @@ impl PathMatch {
         }
     }
 
-    /// Length of the part of `path` that [`PathRewrite::Matched`] replaces. The path must match.
+    /// Length of the part of `path` that [`crate::PathRewrite::Matched`] replaces. The path must match.
     pub fn matched_len(&self, path: &str) -> usize {
         match self {
             Self::Prefix(text) | Self::PrefixIgnoreCase(text) => text.len(),

@@ -107,7 +107,7 @@ async fn changed(identity: &mut Option<watch::Receiver<plenipo_mesh::Identity>>)
         receiver.mark_unchanged();
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Every connection is a descriptor, and the usual soft limit of 1024 is for programs that use `select`.

@@ -131,7 +131,8 @@ impl Wish<'_> {
         match fact {
             Fact::Host(texts) => {
                 let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                host.is_some_and(|host| texts.iter().any(|text| text.matches_ignoring_case(host)))
+                host.map(rootless)
+                    .is_some_and(|host| texts.iter().any(|text| text.matches_ignoring_case(&host)))
             }
             Fact::Method(texts) => one_of(texts, self.parts.method.as_str()),
             Fact::Path(texts) => one_of(texts, self.parts.uri.path()),
@@ -149,6 +150,15 @@ impl Wish<'_> {
 
 fn is_verified(connection: &Connection) -> bool {
     connection.tls.as_ref().is_some_and(|tls| tls.client_verified)
+}
+
+/// Without the dot that stands for the root of the DNS: the name is the same (RFC 3986 §3.2.2).
+fn rootless(host: &str) -> Cow<'_, str> {
+    let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+    match name.strip_suffix('.') {
+        Some(name) => Cow::Owned(format!("{name}{port}")),
+        None => Cow::Borrowed(host),
+    }
 }
 
 fn one_of(texts: &[TextMatch], value: &str) -> bool {

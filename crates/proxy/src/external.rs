@@ -7,11 +7,12 @@ mod http;
 mod message;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::request::Parts;
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header, response};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use crate::headers;
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
 use crate::upstream::connect::ConnectError;
+use crate::upstream::lease::Lease;
 use crate::upstream::pool::{LeaseError, LocalCluster};
 use crate::worker::Worker;
 
@@ -125,14 +127,10 @@ pub(crate) async fn ask(
     service: &ExternalAuthorization,
     question: &Question<'_>,
 ) -> Result<Answer, NoAnswer> {
-    let answered = async {
-        match &service.protocol {
-            ExternalProtocol::Http(check) => http::ask(worker, service, check, question).await,
-            ExternalProtocol::Grpc(check) => grpc::ask(worker, service, check, question).await,
-        }
-    };
-    let answered = tokio::time::timeout(service.timeout, answered).await;
-    answered.unwrap_or(Err(NoAnswer::TimedOut(service.timeout)))
+    match &service.protocol {
+        ExternalProtocol::Http(check) => http::ask(worker, service, check, question).await,
+        ExternalProtocol::Grpc(check) => grpc::ask(worker, service, check, question).await,
+    }
 }
 
 impl Changes {
@@ -167,16 +165,33 @@ fn upstream(worker: &Worker, service: &ExternalAuthorization) -> Result<Arc<Upst
     found.ok_or_else(|| NoAnswer::NoCluster(Arc::clone(&service.cluster)))
 }
 
-/// Sends a question and reads the whole answer. One that an idle connection did not take is sent again on a fresh one: it
-/// asks, and changes nothing.
+/// Sends a question and reads the answer: its head, and what comes of its body within the service's time. One that an idle
+/// connection did not take is sent again on a fresh one: it asks, and changes nothing.
 async fn exchange(
     worker: &Worker,
+    service: &ExternalAuthorization,
     upstream: &Arc<Upstream>,
     question: &Question<'_>,
     request: impl Fn(UpstreamProtocol) -> Result<Request<RequestBody>, NoAnswer>,
-) -> Result<(response::Parts, Bytes, HeaderMap), NoAnswer> {
+) -> Result<(response::Parts, Result<(Bytes, HeaderMap), NoAnswer>), NoAnswer> {
+    let end = Instant::now() + service.timeout;
+    let late = |_| NoAnswer::TimedOut(service.timeout);
     let cluster = worker.cluster(upstream);
     let _place = cluster.admit(Priority::Default, false).map_err(|_| NoAnswer::Overflow)?;
+    let head = head(&cluster, upstream, question, request);
+    let (response, lease) = tokio::time::timeout_at(end, head).await.map_err(late)??;
+    let (parts, body) = response.into_parts();
+    let read = tokio::time::timeout_at(end, whole(body)).await.map_err(late).flatten();
+    drop(lease);
+    Ok((parts, read))
+}
+
+async fn head(
+    cluster: &Rc<LocalCluster>,
+    upstream: &Upstream,
+    question: &Question<'_>,
+    request: impl Fn(UpstreamProtocol) -> Result<Request<RequestBody>, NoAnswer>,
+) -> Result<(Response<Incoming>, Lease), NoAnswer> {
     let endpoints = upstream.live.resolved().await;
     let load = |address| cluster.load(address);
     let chosen = balance::choose(&endpoints, upstream.model.balance, &cluster.turn, None, load, &[]);
@@ -188,13 +203,11 @@ async fn exchange(
         let lease = cluster
             .lease((address, None, upstream.model.protocol), Priority::Default, connection, fresh)
             .await;
-        let mut lease = lease.map_err(|error| unconnected(error, &cluster))?;
+        let mut lease = lease.map_err(|error| unconnected(error, cluster))?;
         match lease.send(request(upstream.model.protocol)?).await {
             Ok(response) => {
                 cluster.meter.answered(response.status().as_u16(), began.elapsed());
-                let (parts, body) = response.into_parts();
-                let (body, trailers) = whole(body).await?;
-                return Ok((parts, body, trailers));
+                return Ok((response, lease));
             }
             Err(_) if lease.reused && !fresh => fresh = true,
             Err(error) => {
@@ -207,7 +220,7 @@ async fn exchange(
 
 fn unconnected(error: LeaseError, cluster: &LocalCluster) -> NoAnswer {
     match error {
-        LeaseError::Overflow => NoAnswer::Overflow,
+        LeaseError::Overflow | LeaseError::Full => NoAnswer::Overflow,
         LeaseError::Connect(error) => {
             cluster.meter.answered(0, Duration::ZERO);
             NoAnswer::Connect(error)

@@ -250,6 +250,8 @@ pub struct Measurements {
     pub log_lines_dropped: u64,
     /// Certificates that serve: who asked for them, their names, and the end of their validity (seconds since 1970).
     pub certificates: Vec<(Source, Vec<String>, i64)>,
+    /// Fetches of key sets for tokens, by URL: those that brought keys, and those that did not.
+    pub key_fetches: BTreeMap<String, (u64, u64)>,
 }
 
 /// An endpoint and its health.

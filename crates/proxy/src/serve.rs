@@ -9,6 +9,7 @@ mod forward;
 mod grpc;
 mod hash_key;
 mod incoming;
+mod mirror;
 mod patience;
 mod redirect;
 mod refused;

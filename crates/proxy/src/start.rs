@@ -264,6 +264,10 @@ fn describe(snapshot: &Snapshot, numbers: &mut Measurements) {
         let outliers = outliers.map(|outliers| outliers.numbers(upstream.endpoints().as_deref()));
         numbers.clusters.entry(name).or_default().outliers = outliers;
     }
+    for (url, fetched, failed) in snapshot.key_sets().fetches() {
+        let sums = numbers.key_fetches.entry(url.to_owned()).or_default();
+        (sums.0, sums.1) = (sums.0 + fetched, sums.1 + failed);
+    }
     let mut seen: HashMap<_, ()> = HashMap::new();
     for listener in &snapshot.edge().listeners {
         numbers.listeners.entry(listener.stats_prefix.as_str().into()).or_default();

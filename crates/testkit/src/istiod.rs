@@ -152,7 +152,8 @@ async fn answer(
     let mut frames = Vec::new();
     match outcome {
         Ok(chain) => {
-            frames.push(Ok(Frame::data(frame_message(&SigningResponse { cert_chain: chain }.encode_to_vec()))));
+            frames
+                .push(Ok(Frame::data(frame_message(&SigningResponse { cert_chain: chain }.encode_to_vec()))));
             trailers.insert("grpc-status", HeaderValue::from_static("0"));
         }
         Err((code, why)) => {

@@ -29,6 +29,7 @@ use self::path::Path;
 use self::policy::Policy;
 use self::tls::HostTls;
 use crate::findings::Findings;
+use crate::istio::{self, Destinations, Mesh};
 use crate::memory::{Dialect, Reader};
 use crate::options::Options;
 use crate::secrets::Secrets;
@@ -65,7 +66,12 @@ fn concerns(object: &Object) -> bool {
             | View::Secret(_)
             | View::ConfigMap(_)
             | View::Listener(_)
-    ) || &*object.id.kind == "Deployment"
+            | View::DestinationRule(_)
+            | View::ServiceEntry(_)
+            | View::PeerAuthentication(_)
+            | View::Pod(_)
+            | View::Namespace
+    ) || matches!(&*object.id.kind, "Deployment" | "IstioOperator" | "Node")
 }
 
 fn translate(reader: Reader<'_>) -> Edge {
@@ -75,6 +81,7 @@ fn translate(reader: Reader<'_>) -> Edge {
     }
     let world = World { set, options };
     let mut secrets = Secrets::new(set, options, std::mem::take(material));
+    let mesh;
     let mut clusters = Clusters::new(directory, options);
     let controller = Controller::find(set);
     let reader =
@@ -82,6 +89,11 @@ fn translate(reader: Reader<'_>) -> Edge {
     let entries = entries(world, reader);
     if entries.iter().any(|entry| entry.flavour == Flavour::Nginx) {
         controller.report(findings);
+    }
+    if entries.iter().any(|entry| entry.flavour == Flavour::Istio) {
+        mesh = Mesh::read(set, options, findings);
+        let identity = istio::identity(options, set, &mut secrets, findings);
+        clusters.through(Destinations::new(&mesh, set, options, directory, identity, findings));
     }
     let mut listeners = Vec::new();
     for (places, entries) in by_place(world, entries) {
@@ -100,8 +112,10 @@ pub fn addresses(set: &Set, options: &Options) -> BTreeMap<ObjectId, Vec<String>
     let classes = Classes::new(set, options);
     let ours = set.of_kind("Ingress").iter().filter_map(|object| match &object.view {
         View::Ingress(spec) => match classes.owner(object, spec) {
-            Owner::Ours(flavour) => Some((object.id.clone(), place::addresses(flavour, &world))),
-            Owner::LoadBalancers | Owner::Others(_) => None,
+            Owner::Ours(flavour) if is_instances(object, flavour, options) => {
+                Some((object.id.clone(), place::addresses(flavour, &world)))
+            }
+            Owner::Ours(_) | Owner::LoadBalancers | Owner::Others(_) => None,
         },
         _ => None,
     });
@@ -118,7 +132,7 @@ fn entries<'a>(world: World<'a>, mut reader: nginx::Reader<'_, 'a>) -> Vec<Entry
         let findings = &mut *reader.findings;
         let single = world.options.single_namespace && *object.id.namespace != *world.options.namespace;
         let flavour = match classes.owner(object, spec) {
-            Owner::Ours(flavour) if !single => flavour,
+            Owner::Ours(flavour) if !single && is_instances(object, flavour, world.options) => flavour,
             Owner::LoadBalancers => continue,
             Owner::Ours(_) => {
                 findings.ignore(object);
@@ -146,6 +160,13 @@ fn entries<'a>(world: World<'a>, mut reader: nginx::Reader<'_, 'a>) -> Vec<Entry
     entries
         .sort_by(|a, b| (&a.object.meta.created, &a.object.id).cmp(&(&b.object.meta.created, &b.object.id)));
     entries
+}
+
+/// Several Emissaries share a class: each takes the Ingresses that name it.
+fn is_instances(object: &Object, flavour: Flavour, options: &Options) -> bool {
+    let named =
+        object.meta.annotations.get("getambassador.io/ambassador-id").map_or("default", |id| id.trim());
+    flavour != Flavour::Emissary || named == options.ambassador_id
 }
 
 type Placed<'a> = Vec<(Vec<place::Place>, Vec<Entry<'a>>)>;
@@ -177,7 +198,7 @@ fn serving<'a>(
     let tls: Vec<HostTls> = hosts.iter().map(|(host, paths)| reader.host(host, &paths.entries)).collect();
     let mut served = Vec::new();
     for ((host, paths), tls) in hosts.iter().zip(tls) {
-        let mut writer = routes::Writer { clusters, findings };
+        let mut writer = routes::Writer { clusters, secrets: &mut *secrets, findings };
         let routes = writer.host(host, paths, &tls);
         let source =
             paths.entries.first().map_or_else(|| Source::new("Ingress"), |entry| entry.source.clone());

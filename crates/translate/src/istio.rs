@@ -32,6 +32,7 @@ mod route;
 mod security;
 mod telemetry;
 mod tls;
+mod told;
 mod unapplied;
 mod unserved;
 mod virtual_service;
@@ -41,21 +42,22 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use plenipo_model::{Edge, HttpServer};
-use plenipo_resources::{Object, View};
+use plenipo_model::{Edge, HttpServer, MeshIdentity};
+use plenipo_resources::{Object, Set, View};
 
 use self::analysis::Scene;
-use self::destinations::Destinations;
 use self::gateway::Server;
 use self::listener::Terms;
-use self::mesh::Mesh;
 use self::security::Security;
 use self::tls::Identified;
 use self::world::World;
 use crate::findings::{Findings, source_of};
 use crate::memory::{Dialect, Reader};
+use crate::options::Options;
 use crate::secrets::Secrets;
 
+pub(crate) use destinations::{Carries, Destinations, Wanted};
+pub(crate) use mesh::Mesh;
 pub use options::{IstioOptions, Locality};
 
 pub(crate) const DIALECT: Dialect = Dialect { concerns, translate };
@@ -144,6 +146,16 @@ fn selectors<'a>(servers: &[Server<'a>]) -> Vec<&'a BTreeMap<String, String>> {
     let mut selectors: Vec<_> = servers.iter().filter_map(of).collect();
     selectors.dedup();
     selectors
+}
+
+/// Who the gateway is in the mesh, if anybody said so.
+pub(crate) fn identity(
+    options: &Options,
+    set: &Set,
+    secrets: &mut Secrets<'_>,
+    findings: &mut Findings,
+) -> Option<Arc<MeshIdentity>> {
+    identity::read(&options.istio, set, secrets, findings)
 }
 
 /// The order in which objects go before each other: the older first, then by name, then by namespace. (Objects in files have

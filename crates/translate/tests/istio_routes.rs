@@ -58,7 +58,7 @@ fn set(servers: &[Server], services: &[Service]) -> Set {
         let hosts: Vec<String> = server.iter().map(host).collect();
         let port = json!({"number": 80, "name": "http", "protocol": "HTTP"});
         let spec = json!({"servers": [{"port": port, "hosts": hosts}]});
-        object("Gateway", &json!({"name": format!("g{index}"), "namespace": "edge"}), spec)
+        object("Gateway", &json!({"name": format!("g{index}"), "namespace": "edge"}), &spec)
     });
     let virtual_services = services.iter().enumerate().map(|(index, service)| {
         let route = |(place, (path, gateway)): (usize, &(Option<usize>, Option<usize>))| {
@@ -83,7 +83,7 @@ fn set(servers: &[Server], services: &[Service]) -> Set {
         let created = format!("2024-01-0{}T00:00:00Z", service.created + 1);
         let namespace = NAMESPACES[service.namespace];
         let metadata = json!({"name": name(index), "namespace": namespace, "creationTimestamp": created});
-        object("VirtualService", &metadata, spec)
+        object("VirtualService", &metadata, &spec)
     });
     for value in gateways.chain(virtual_services) {
         let decoded = decode(value, Origin::Cluster);
@@ -93,7 +93,7 @@ fn set(servers: &[Server], services: &[Service]) -> Set {
     builder.build()
 }
 
-fn object(kind: &str, metadata: &Value, spec: Value) -> Value {
+fn object(kind: &str, metadata: &Value, spec: &Value) -> Value {
     json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec})
 }
 

@@ -117,3 +117,28 @@ fn without_a_good_version_nothing_weaker_serves() {
     assert_eq!(server.hosts[0].refuse.as_ref().map(|refusal| refusal.status), Some(503));
     check(&report, "Host", "www", State::Refused, "there is no Secret default/www");
 }
+
+#[test]
+fn a_mistake_in_a_virtual_service_leaves_the_version_before() {
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: web}\n\
+        spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}\n---\n";
+    let service = |prefix: &str, rest: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: app}}\nspec: {{hosts: \
+            [a.example.com], gateways: [web], http: [{{match: [{{uri: {{{prefix}}}}}], {rest}}}]}}\n"
+        )
+    };
+    let answer = "directResponse: {status: 200}";
+    let options = Options::default();
+    let mut last_good = LastGood::default();
+    let good = service("prefix: /good", answer);
+    let (edge, _) = last_good.apply(&set(&[gateway, &good]), &options);
+    assert_eq!(prefixes(&edge), ["/good"]);
+    for bad in [service("regex: '('", answer), service("prefix: /new", "directResponse: {status: 99}")] {
+        let (edge, report) = last_good.apply(&set(&[gateway, &bad]), &options);
+        assert_eq!(prefixes(&edge), ["/good"]);
+        check(&report, "VirtualService", "app", State::Refused, "the version accepted before keeps serving");
+    }
+    let (edge, _) = last_good.apply(&set(&[gateway, &service("prefix: /new", answer)]), &options);
+    assert_eq!(prefixes(&edge), ["/new"]);
+}

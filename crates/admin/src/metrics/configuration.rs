@@ -16,6 +16,7 @@ pub(super) fn write(page: &mut Page, facts: &Facts<'_>) {
     let revision = facts.published.as_ref().map_or(0, |published| published.revision);
     page.family("plenipo_revision", Kind::Gauge, "Configurations published so far.").sample(&[], revision);
     certificates(page, facts);
+    key_fetches(page, facts);
     let Some(published) = &facts.published else { return };
     let [translate, build] = [published.translated_in, published.built_in].map(|time| time.as_secs_f64());
     page.family(
@@ -41,6 +42,15 @@ fn certificates(page: &mut Page, facts: &Facts<'_>) {
     let mut family = page.family("plenipo_certificate_expiry_timestamp_seconds", Kind::Gauge, help);
     for ((source, names), end) in &by_labels {
         family.sample(&[("source", source), ("host", names)], end);
+    }
+}
+
+fn key_fetches(page: &mut Page, facts: &Facts<'_>) {
+    let help = "Fetches of key sets that tokens are verified with.";
+    let mut family = page.family("plenipo_token_key_fetches_total", Kind::Counter, help);
+    for (url, (fetched, failed)) in &facts.measured.key_fetches {
+        family.sample(&[("url", url), ("outcome", &"fetched")], fetched);
+        family.sample(&[("url", url), ("outcome", &"failed")], failed);
     }
 }
 

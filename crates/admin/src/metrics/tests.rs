@@ -61,6 +61,7 @@ fn measured() -> Measurements {
             (Source::new("Host default/a"), vec!["a.example.com".into()], end + 1),
             (Source::new("Host default/a"), vec!["a.example.com".into()], end),
         ],
+        key_fetches: [("https://issuer.example.com/keys".into(), (3, 1))].into(),
         ..Measurements::default()
     }
 }

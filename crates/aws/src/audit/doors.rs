@@ -1,8 +1,9 @@
 //! The gateway's side: which doors a listener has, and where they lead.
 
 use plenipo_model::{
-    Accepts, Action, Certificate, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, HostPattern, HttpServer,
-    InsecureAction, Listener, Roots, Serve, TcpTarget, TlsClient, TlsServer, TlsVersion, Verify, VirtualHost,
+    Accepts, Action, Certificate, Chain, ChainTls, ClientAuth, Cluster, Edge, Endpoints, HostPattern,
+    HttpServer, InsecureAction, Listener, Roots, Serve, TcpTarget, TlsClient, TlsServer, TlsVersion, Verify,
+    VirtualHost,
 };
 
 use super::{Checked, ClientShows, Hop, HopTls, Outcome, Party, Role};
@@ -186,7 +187,9 @@ fn server_tls(server: &TlsServer) -> HopTls {
 fn client_tls(tls: &TlsClient) -> HopTls {
     // In a mesh the name that is asked for says where a connection goes, and is in no certificate.
     let in_mesh = match &tls.verify {
-        Verify::Chain { names, .. } if names.iter().any(|name| name.starts_with("spiffe://")) => Some(names.join(", ")),
+        Verify::Chain { names, .. } if names.iter().any(|name| name.starts_with("spiffe://")) => {
+            Some(names.join(", "))
+        }
         _ => None,
     };
     let server = match &tls.verify {
@@ -202,7 +205,9 @@ fn client_tls(tls: &TlsClient) -> HopTls {
     };
     HopTls {
         versions: versions(tls.min_version, tls.max_version),
-        certificate: in_mesh.or_else(|| tls.server_name.clone()).unwrap_or_else(|| "whatever it shows".to_owned()),
+        certificate: in_mesh
+            .or_else(|| tls.server_name.clone())
+            .unwrap_or_else(|| "whatever it shows".to_owned()),
         server,
         client: if tls.certificate.is_some() { ClientShows::Required } else { ClientShows::Nothing },
         client_name: tls.certificate.as_deref().map(owner).filter(|name| !name.is_empty()),

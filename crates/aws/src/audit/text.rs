@@ -70,7 +70,9 @@ pub(super) fn describe(hop: &Hop) -> String {
         (ClientShows::Required, Some(name)) if hop.from.role == Role::Gateway => {
             format!("; the gateway shows its own, {name}")
         }
-        (ClientShows::Required, _) if hop.from.role == Role::Gateway => "; the gateway shows its own".to_owned(),
+        (ClientShows::Required, _) if hop.from.role == Role::Gateway => {
+            "; the gateway shows its own".to_owned()
+        }
         (ClientShows::Required, _) => "; a client certificate is required".to_owned(),
     };
     format!(

@@ -55,7 +55,9 @@ fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found:
             ),
         );
         finding.fix(match is_of_istio(scene, passage) {
-            true => format!("write gatewayTopology.numTrustedProxies: {proxies} into meshConfig.defaultConfig"),
+            true => {
+                format!("write gatewayTopology.numTrustedProxies: {proxies} into meshConfig.defaultConfig")
+            }
             false => format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false"),
         });
         mend(scene, passage, finding);
@@ -135,9 +137,12 @@ fn is_of_istio(scene: &Scene<'_>, passage: &Passage<'_>) -> bool {
 }
 
 /// Where the settings of the whole mesh are written.
-fn mesh_settings<'a>(scene: &Scene<'a>) -> Option<(&'a std::sync::Arc<plenipo_resources::Object>, &'static str)> {
+fn mesh_settings<'a>(
+    scene: &Scene<'a>,
+) -> Option<(&'a std::sync::Arc<plenipo_resources::Object>, &'static str)> {
     let is_mesh = |object: &&std::sync::Arc<plenipo_resources::Object>| {
-        &*object.id.name == "istio" && matches!(&object.view, View::ConfigMap(map) if map.data.contains_key("mesh"))
+        &*object.id.name == "istio"
+            && matches!(&object.view, View::ConfigMap(map) if map.data.contains_key("mesh"))
     };
     let map = scene.set.of_kind("ConfigMap").iter().find(is_mesh).map(|object| (object, "/data/mesh"));
     let operator = || scene.set.of_kind("IstioOperator").first().map(|object| (object, "/spec/meshConfig"));

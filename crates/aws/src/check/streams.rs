@@ -47,9 +47,7 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
     }
 }
 
-fn forwards<'a>(
-    passage: &Passage<'a>,
-) -> impl Iterator<Item = (&'a Source, &'a Forward)> + use<'a> {
+fn forwards<'a>(passage: &Passage<'a>) -> impl Iterator<Item = (&'a Source, &'a Forward)> + use<'a> {
     passage.hosts().flat_map(|(_, host)| host.routes.iter()).filter_map(|route| match &route.action {
         Action::Forward(forward) => Some((&route.source, &**forward)),
         Action::Redirect(_) | Action::Respond(_) => None,
@@ -116,14 +114,16 @@ fn idle(scene: &Scene<'_>, passage: &Passage<'_>, found: &mut Findings) {
     if said.is_some() {
         return;
     }
-    let slow = |forward: &Forward| forward.targets.iter().any(|target| target.timeout.is_some_and(|time| time > idle));
+    let slow = |forward: &Forward| {
+        forward.targets.iter().any(|target| target.timeout.is_some_and(|time| time > idle))
+    };
     let upgraded = |forward: &Forward| forward.upgrades.iter().any(|upgrade| upgrade == "websocket");
     // Every route of a VirtualService may be upgraded: that says nothing of what is behind it.
     let upgrades_all = |source: &Source| {
         scene.object_of(source).is_some_and(|object| matches!(object.view, View::VirtualService(_)))
     };
-    let Some((source, _)) =
-        forwards(passage).find(|(source, forward)| slow(forward) || (upgraded(forward) && !upgrades_all(source)))
+    let Some((source, _)) = forwards(passage)
+        .find(|(source, forward)| slow(forward) || (upgraded(forward) && !upgrades_all(source)))
     else {
         return;
     };

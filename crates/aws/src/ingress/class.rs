@@ -72,8 +72,10 @@ pub(super) fn classify<'a>(
 
 /// Where there is no class of ours, a class that is not there is another controller's.
 fn has_class_of_ours(set: &Set) -> bool {
-    let is_ours = |object: &Object| matches!(&object.view, View::IngressClass(class) if class.controller == INGRESS_CONTROLLER);
-    set.of_kind("IngressClass").iter().any(|object| is_ours(object))
+    let mut classes = set.of_kind("IngressClass").iter();
+    classes.any(
+        |object| matches!(&object.view, View::IngressClass(class) if class.controller == INGRESS_CONTROLLER),
+    )
 }
 
 fn class<'a>(set: &'a Set, name: &str) -> Option<&'a IngressClass> {

@@ -11,7 +11,7 @@ pub(crate) struct MeshArguments {
     /// [default: none, so that workloads that demand one cannot be reached]
     #[arg(long, value_name = "WHERE", value_parser = origin, help_heading = "Istio")]
     pub(crate) mesh_identity: Option<IdentityOrigin>,
-    /// istiod's certificate authority [default: $CA_ADDR, else https://istiod.istio-system.svc:15012]
+    /// istiod's certificate authority [default: $CA_ADDR, else istiod.istio-system.svc:15012]
     #[arg(long, value_name = "URL", help_heading = "Istio")]
     pub(crate) mesh_ca: Option<String>,
     /// PEM file of the roots that istiod's certificate is checked against
@@ -51,7 +51,8 @@ pub(crate) struct MeshArguments {
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("should be KEY=VALUE")?;
+    let (key, value) =
+        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("should be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

@@ -1,12 +1,14 @@
 //! `plenipo check DIR`: what is wrong, in words, JSON or SARIF.
 
 mod documents;
+mod expiry;
 mod mended;
 mod sarif;
 
 use std::fs;
 use std::io::{self, Write, stdout};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use plenipo_aws::check::{self, Finding, Known};
@@ -36,6 +38,7 @@ pub(crate) fn run(arguments: &CheckArguments, environment: &Environment) -> anyh
     let (refused, found) = balancers(&read.set, &read.edge, &known);
     let found = found.into_iter().filter(|finding| !written.ignores(finding));
     let plain = read.report.problems().into_iter().cloned().chain(read.compile_problems()).chain(refused);
+    let plain = plain.chain(expiry::problems(&read.edge, now()));
     let mut items: Vec<Item> = plain
         .map(|problem| Item { problem, finding: None })
         .chain(found.map(|finding| Item { problem: finding.problem(), finding: Some(finding) }))
@@ -71,6 +74,12 @@ fn balancers(set: &Set, edge: &Edge, known: &Known) -> (Vec<Problem>, Vec<Findin
         !found.iter().any(told)
     });
     (problems, found)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn known(path: &Path) -> anyhow::Result<Known> {

@@ -3,6 +3,7 @@
 mod client;
 mod entry;
 mod front;
+mod guards;
 mod way;
 
 use std::io::{self, Write, stdout};

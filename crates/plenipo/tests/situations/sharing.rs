@@ -163,3 +163,65 @@ async fn dialects_share_a_port_and_a_host() {
     assert_eq!(paths, ["/from-mapping/x", "/from-virtual-service", "/other", "/"]);
     scene.told("Gateway default/g", "conflict", &["Listener default/l"]);
 }
+
+#[tokio::test]
+async fn three_dialects_share_a_host_in_their_order() {
+    let emissary = "---\napiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: l, namespace: default}\n\
+        spec: {port: 80, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}\n\
+        ---\napiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {name: h, namespace: default}\n\
+        spec: {hostname: a.test, requestPolicy: {insecure: {action: Route}}}\n\
+        ---\napiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {name: m, namespace: default}\n\
+        spec: {hostname: a.test, prefix: /m, rewrite: /mapping, service: up.default}\n";
+    let istio = gateway("g", &clear(80, "'*'"))
+        + &virtual_service(
+            "v",
+            "a.test",
+            "g",
+            "http: [{match: [{uri: {prefix: /m}}, {uri: {prefix: /v}}], rewrite: {uri: /virtual-service}, route: [{destination: {host: up}}]}]",
+        );
+    let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\n\
+        metadata: {name: own, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n\
+        spec: {controller: plenipo.io/ingress-controller}\n\
+        ---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: default}\n\
+        spec: {rules: [{host: a.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: up, port: {number: 80}}}}]}}]}\n";
+    for parts in [[emissary, &istio, ingress], [ingress, &istio, emissary]] {
+        let scene = Scene::of(&parts.concat()).await;
+        for path in ["/m", "/v", "/i"] {
+            assert_eq!(scene.get("a.test", path).await, 200, "{path}");
+        }
+        let paths: Vec<String> = scene.upstream.seen().into_iter().map(|seen| seen.path).collect();
+        assert_eq!(paths, ["/mapping", "/virtual-service", "/i"]);
+        scene.told("VirtualService default/v", "conflict", &["Mapping default/m", "a.test"]);
+    }
+}
+
+#[tokio::test]
+async fn client_certificates_of_one_dialect_are_not_given_up_for_another() {
+    let (authority, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let client = clients.client("good");
+    let pem = clients.pem();
+    let secrets = authority.server(&["a.test"]).secret_yaml("a", "istio-system")
+        + "---\n"
+        + &authority.server(&["a.test"]).secret_yaml("a", "default")
+        + "---\n"
+        + &plenipo_testkit::certs::secret_yaml("a-cacert", "istio-system", "Opaque", &[("ca.crt", &pem)]);
+    let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\n\
+        metadata: {name: own, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n\
+        spec: {controller: plenipo.io/ingress-controller}\n\
+        ---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: default}\n\
+        spec: {tls: [{hosts: [a.test], secretName: a}], rules: [{host: a.test, http: {paths: [{path: /, pathType: Prefix, \
+        backend: {service: {name: up, port: {number: 80}}}}]}}]}\n---\n";
+    let yaml = gateway("a", &mutual("a.test", "a", "MUTUAL"))
+        + &virtual_service(
+            "a",
+            "a.test",
+            "a",
+            "http: [{match: [{uri: {prefix: /v}}], route: [{destination: {host: up}}]}]",
+        )
+        + ingress
+        + &secrets;
+    let scene = Scene::of(&yaml).await;
+    // The Gateway was there first: the Ingress is behind its client certificates, which is more than it asked for.
+    assert_eq!(scene.secure("a.test", "a.test", &authority, Some(&client)).await, 200);
+    assert_eq!(scene.secure("a.test", "a.test", &authority, None).await, 0);
+}

@@ -16,8 +16,9 @@ pub(crate) use fetch::Places;
 
 /// Between two fetches, as istiod has it.
 const EVERY: Duration = Duration::from_secs(20 * 60);
-/// After a fetch that failed, doubled each time up to `EVERY`.
+/// After a fetch that failed, doubled each time up to the second.
 const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// Between two fetches that tokens of unknown keys ask for.
 const WISHES: Duration = Duration::from_secs(5);
 
@@ -29,8 +30,8 @@ pub(crate) struct KeySet {
     /// Where they are fetched from; none when they were given.
     pub(crate) remote: Option<RemoteKeys>,
     /// Fetches that brought keys, and that did not.
-    pub(crate) fetched: AtomicU64,
-    pub(crate) failed: AtomicU64,
+    fetched: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +76,12 @@ impl KeySets {
                 }
             },
         }
+    }
+
+    /// URL of each that is fetched, and how many fetches brought keys and did not.
+    pub(crate) fn fetches(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.remote.iter().map(move |(remote, set)| (&*remote.url, count(&set.fetched), count(&set.failed)))
     }
 
     /// Those that have to be fetched.
@@ -148,8 +155,8 @@ impl KeySet {
                     tracing::warn!(url = remote.url, %error, "keys for tokens cannot be fetched");
                     self.failed.fetch_add(1, Ordering::Relaxed);
                     self.state.send_modify(|state| state.tried = true);
-                    pause = (pause * 2).min(EVERY);
-                    pause / 2
+                    let longer = (pause * 2).min(AGAIN_AT_MOST);
+                    std::mem::replace(&mut pause, longer)
                 }
             };
             tokio::select! {

@@ -222,3 +222,21 @@ fn a_certificate_that_nobody_checked_is_nobodys() {
     assert_eq!(Subject::request(&exchange, &parts, None).judged(&rules), Verdict::Denied(None));
     assert_eq!(Subject::connection(&exchange.connection).judged(&rules), Verdict::Denied(None));
 }
+
+#[test]
+fn a_host_with_the_root_written_out_is_the_same_host() {
+    let rules = Authorization {
+        deny: vec![AccessPolicy {
+            source: Source::new("policy"),
+            rules: vec![AccessRule::all(vec![
+                Fact::Host(vec![TextMatch::parse("a.test"), TextMatch::parse("b.test:*")]).into(),
+            ])],
+        }],
+        ..Authorization::default()
+    };
+    for host in ["a.test", "a.test.", "A.Test.", "b.test.:81"] {
+        let case = Case { method: "GET", path: "/", host, team: vec![], tls: false };
+        let (exchange, parts) = (exchange(&case), parts(&case));
+        assert_ne!(Subject::request(&exchange, &parts, None).judged(&rules), Verdict::Allowed, "{host}");
+    }
+}

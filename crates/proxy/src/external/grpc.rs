@@ -48,7 +48,8 @@ pub(super) async fn ask(
             .header("grpc-timeout", &timeout);
         Ok(request.body(RequestBody::whole(message.clone()))?)
     };
-    let (parts, body, trailers) = exchange(worker, &upstream, question, request).await?;
+    let (parts, whole) = exchange(worker, service, &upstream, question, request).await?;
+    let (body, trailers) = whole?;
     if parts.status != StatusCode::OK {
         return Err(NoAnswer::Status(parts.status));
     }

@@ -27,9 +27,10 @@ pub(super) async fn ask(
     let path = path(check, question, &facts)?;
     let headers = headers(check, question, &facts);
     let request = |protocol| request(check, question, protocol, secure, &path, &headers);
-    let (parts, body, _) = exchange(worker, &upstream, question, request).await?;
+    let (parts, read) = exchange(worker, service, &upstream, question, request).await?;
     let status = parts.status;
     if status == StatusCode::OK || (check.any_success && status.is_success()) {
+        read?;
         return Ok(Answer::Yes(changes(check, &parts.headers)));
     }
     let refuses =
@@ -46,6 +47,8 @@ pub(super) async fn ask(
         Some(names) => matches(names, name),
         None => true,
     };
+    // The status says no, whatever becomes of the words.
+    let body = read.map(|(body, _)| body).unwrap_or_default();
     Ok(Answer::No(Refused { status, headers: end_to_end(&parts.headers, wanted), body }))
 }
 

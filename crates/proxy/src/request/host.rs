@@ -61,7 +61,7 @@ fn same(uri: &Uri, target: &str, field: &str) -> bool {
     }
 }
 
-/// Reads `name`, `name:port`, `1.2.3.4:port` or `[::1]:port`.
+/// Reads `name`, `name:port`, `1.2.3.4:port` or `[::1]:port`. `name.` is the same name, with the root of the DNS written out.
 ///
 /// # Errors
 /// 400 for user information, spaces, and whatever else is no host name or port: a name that no pattern can match must
@@ -74,8 +74,9 @@ pub fn parse_authority(text: &str) -> Result<Host, Refused> {
         text.split_at(end)
     } else {
         let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let name = name.strip_suffix('.').unwrap_or(name);
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        if name.is_empty() || name.len() > 255 || !name.bytes().all(is_name) {
+        if name.is_empty() || name.ends_with('.') || name.len() > 255 || !name.bytes().all(is_name) {
             return Err(refused);
         }
         (name, rest)

@@ -30,6 +30,7 @@ pub(super) async fn befall(fault: &Fault, random: &Random, request: &Parts) -> (
 
 fn aborted(abort: Abort, grpc: bool) -> Aborted {
     match abort {
+        Abort::Http(status) if grpc => aborted(Abort::Grpc(grpc_status(status)), grpc),
         Abort::Http(status) => Aborted { status, fields: HeaderMap::new() },
         Abort::Grpc(code) if grpc => {
             let mut fields = HeaderMap::new();
@@ -57,5 +58,17 @@ fn http_status(code: u32) -> StatusCode {
         14 => StatusCode::SERVICE_UNAVAILABLE,
         16 => StatusCode::UNAUTHORIZED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The gRPC status that stands for an HTTP status ("HTTP to gRPC status code mapping").
+fn grpc_status(status: StatusCode) -> u32 {
+    match status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
     }
 }

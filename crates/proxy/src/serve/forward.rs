@@ -10,11 +10,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Body as _;
 use plenipo_model::{Forward, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
+use tokio::time::Instant;
 
 use super::incoming::{Arrived, keep};
 use super::patience::Patience;
 use super::response::{Finish, ResponseBody};
-use super::{HttpConnection, answer, cors, hash_key, retry, upgrade};
+use super::{HttpConnection, answer, cors, hash_key, mirror, retry, upgrade};
 use crate::balancer::{affinity, head};
 use crate::body::{Inbound, RequestBody};
 use crate::exchange::Exchange;
@@ -26,18 +27,12 @@ use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::routes::Picked;
 use crate::upstream::lease::Lease;
-use crate::upstream::pool::LocalCluster;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
-
-/// Frames of a body that a copy may lag behind its original.
-const COPY_LAG: usize = 64;
-/// A copy that nobody answers is given up.
-const COPY_TIME: Duration = Duration::from_secs(30);
 
 /// A request as it goes upstream; every attempt is made from it.
 pub(super) struct Outgoing {
@@ -154,10 +149,11 @@ pub(super) async fn forward(
     }
     for (mirror, shadow) in rule.mirrors.iter().zip(&*picked.route.mirrors) {
         if mirror.part.draws((http.worker.random.next() >> 32) as u32) {
-            copy(&http, shadow, &outgoing, mirror.host_suffix, exchange.version);
+            mirror::send(&http, shadow, &outgoing, mirror.host_suffix, exchange.version);
         }
     }
-    let patience = Patience::new(exchange.begun, timeout, target.idle_timeout, outgoing.body.as_ref());
+    // What came before (a fault put in, the word of somebody outside) is not the upstream's.
+    let patience = Patience::new(Instant::now(), timeout, target.idle_timeout, outgoing.body.as_ref());
     http.activity.bear(target.idle_timeout);
     if exchange.version != Version::HTTP_2 {
         http.activity.bear_unread(target.idle_timeout);
@@ -339,53 +335,6 @@ fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> O
         new.push_str(query);
     }
     PathAndQuery::try_from(new).ok()
-}
-
-/// Sends a copy to another cluster and forgets it. Its answer is thrown away; it never delays the original.
-fn copy(
-    http: &Rc<HttpConnection>,
-    shadow: &Arc<Upstream>,
-    outgoing: &Outgoing,
-    marked: bool,
-    client: Version,
-) {
-    let protocol = shadow.protocol(client);
-    let mut headers = outgoing.headers.clone();
-    if marked
-        && let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok())
-        && let Ok(marked) = HeaderValue::from_str(&match host.split_once(':') {
-            Some((name, port)) if !port.contains(':') => format!("{name}-shadow:{port}"),
-            _ => format!("{host}-shadow"),
-        })
-    {
-        headers.insert(header::HOST, marked);
-    }
-    let mut request = outgoing.request(protocol, headers);
-    if let Some(inbound) = &outgoing.body {
-        let (sender, receiver) = tokio::sync::mpsc::channel(COPY_LAG);
-        inbound.borrow_mut().copy_to(sender);
-        *request.body_mut() = RequestBody::copy(receiver);
-    }
-    let host = outgoing.host().map(str::to_owned);
-    let cluster: Rc<LocalCluster> = http.worker.cluster(shadow);
-    let (http, shadow) = (Rc::clone(http), Arc::clone(shadow));
-    http.worker.tasks.clone().spawn_local(async move {
-        let sent = async {
-            let endpoints = shadow.live.resolved().await;
-            let rule = plenipo_model::Balance::RoundRobin;
-            let chosen =
-                crate::upstream::balance::choose(&endpoints, rule, &cluster.turn, None, |_| 0, &[])?.address;
-            let mut lease = cluster
-                .lease((chosen, host.as_deref(), protocol), Default::default(), &http.facts, false)
-                .await
-                .ok()?;
-            let response = lease.send(request).await.ok()?;
-            drain(response, lease).await;
-            Some(())
-        };
-        // Whatever became of it, nobody waits for it.
-        let _ = tokio::time::timeout(COPY_TIME, sent).await;
-    });
 }
 
 /// Reads a body to its end, so that its connection can be used again.

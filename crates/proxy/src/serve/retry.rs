@@ -201,15 +201,7 @@ impl<'a> Tries<'a> {
             .await;
         let mut lease = match lease {
             Ok(lease) => lease,
-            Err(LeaseError::Overflow) => return Outcome::Failed(Failure::Overflow),
-            Err(error) => {
-                before.tried.push(address);
-                exchange.upstream_failure = Some(error.to_string());
-                self.cluster.meter.answered(0, Duration::ZERO);
-                let late = matches!(error, LeaseError::Connect(ConnectError::TimedOut(_)));
-                self.heard(address, if late { Heard::Silence } else { Heard::Failure });
-                return Outcome::Failed(if late { Failure::ConnectTimedOut } else { Failure::Connect });
-            }
+            Err(error) => return self.unconnected(exchange, &mut before.tried, address, &error),
         };
         lease.last = self.http.is_last();
         exchange.upstream_local = lease.local;
@@ -251,6 +243,25 @@ impl<'a> Tries<'a> {
             }
             Err(error) => self.failed(outgoing, exchange, &mut before.tried, &lease, error, elapsed),
         }
+    }
+
+    /// What it means that there is no connection.
+    fn unconnected(
+        &self,
+        exchange: &mut Exchange,
+        tried: &mut Vec<SocketAddr>,
+        address: SocketAddr,
+        error: &LeaseError,
+    ) -> Outcome {
+        if matches!(error, LeaseError::Overflow | LeaseError::Full) {
+            return Outcome::Failed(Failure::Overflow);
+        }
+        tried.push(address);
+        exchange.upstream_failure = Some(error.to_string());
+        self.cluster.meter.answered(0, Duration::ZERO);
+        let late = matches!(error, LeaseError::Connect(ConnectError::TimedOut(_)));
+        self.heard(address, if late { Heard::Silence } else { Heard::Failure });
+        Outcome::Failed(if late { Failure::ConnectTimedOut } else { Failure::Connect })
     }
 
     /// Must a response not go on?

@@ -230,4 +230,22 @@ mod tests {
             assert_eq!(table.find_authority(name, port), Some(&expected), "{name} {port:?}");
         }
     }
+
+    #[test]
+    fn a_star_for_one_label_stands_before_one_for_many() {
+        let mut table = HostTable::default();
+        let one = |text| HostPattern::parse_one_label(text).expect("valid");
+        table.insert(&HostPattern::parse("*.a.test").expect("valid"), "any");
+        table.insert(&one("*.a.test"), "one");
+        table.insert(&one("*.b.a.test"), "longer");
+        table.insert(&one("*.a.test"), "twice");
+        let all =
+            [("x.a.test", "one"), ("x.y.a.test", "any"), ("x.b.a.test", "longer"), ("x.y.b.a.test", "any")];
+        for (name, expected) in all {
+            assert_eq!(table.find(name), Some(&expected), "{name}");
+        }
+        assert_eq!(table.find_authority("x.a.test", Some(8080)), Some(&"one"));
+        assert_eq!(table.of(&one("*.a.test")), Some(&"one"));
+        assert_eq!(table.find("a.test"), None);
+    }
 }

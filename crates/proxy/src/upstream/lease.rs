@@ -22,6 +22,8 @@ pub(super) struct LocalEndpoint {
     pub(super) idle: RefCell<Vec<Idle>>,
     pub(super) shared: RefCell<Vec<Rc<Shared>>>,
     pub(super) active: Cell<u32>,
+    /// Connections that are open or being made.
+    pub(super) open: Cell<u32>,
     /// Held while an HTTP/2 connection is being made, so that a burst shares one.
     pub(super) connecting: tokio::sync::Mutex<()>,
 }
@@ -186,5 +188,6 @@ impl Drop for Lease {
                 }
             }
         }
+        self.cluster.freed.notify_one();
     }
 }

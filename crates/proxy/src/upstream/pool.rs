@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{Cluster, Priority, UpstreamProtocol};
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breakers::{Breakers, Kind, Overflow, Slot};
@@ -30,6 +32,9 @@ use crate::worker::LocalExecutor;
 
 /// Bytes of a response's head over HTTP/2.
 const MAX_HEADERS: u32 = 64 * 1024;
+/// How long who waits for a connection does so before it looks for one that another thread gave back.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Connections by endpoint and by the host of the requests they are for.
 type Named = FxHashMap<(SocketAddr, Box<str>), Rc<LocalEndpoint>>;
 
@@ -45,6 +50,8 @@ pub(crate) struct LocalCluster {
     /// What is counted.
     pub(crate) meter: ClusterMeter,
     breakers: Breakers,
+    /// A connection of this thread came back, or was closed.
+    pub(super) freed: Notify,
 }
 
 /// Counts a request against the circuit breakers while it lives.
@@ -58,7 +65,9 @@ pub(crate) struct Admission {
 /// A connection to the cluster, counted while it is open.
 pub(crate) struct Open {
     cluster: Rc<LocalCluster>,
-    _slot: Slot,
+    /// Of the circuit breakers; none for the one connection that each endpoint may have in any case.
+    _slot: Option<Slot>,
+    endpoint: Option<Rc<LocalEndpoint>>,
 }
 
 impl LocalCluster {
@@ -70,6 +79,7 @@ impl LocalCluster {
             turn: Cell::new(turn),
             meter: ClusterMeter::default(),
             breakers: Breakers::new(upstream.model.limits, &upstream.live.places),
+            freed: Notify::new(),
         })
     }
 
@@ -95,8 +105,15 @@ impl LocalCluster {
     /// Lets a connection be made, if the circuit breakers allow.
     pub(crate) fn admit_connection(self: &Rc<Self>, priority: Priority) -> Result<Open, Overflow> {
         let slot = self.take(Kind::Connections, priority)?;
+        Ok(self.counted(Some(slot), None))
+    }
+
+    fn counted(self: &Rc<Self>, slot: Option<Slot>, endpoint: Option<&Rc<LocalEndpoint>>) -> Open {
         self.meter.connections.set(self.meter.connections.get() + 1);
-        Ok(Open { cluster: Rc::clone(self), _slot: slot })
+        if let Some(endpoint) = endpoint {
+            endpoint.open.set(endpoint.open.get() + 1);
+        }
+        Open { cluster: Rc::clone(self), _slot: slot, endpoint: endpoint.cloned() }
     }
 
     fn take(&self, kind: Kind, priority: Priority) -> Result<Slot, Overflow> {
@@ -121,12 +138,36 @@ impl LocalCluster {
 
     /// A connection to an endpoint: one at hand (unless it has to be `fresh`), or a new one. `host` is that of the request
     /// it is for, as it goes upstream.
+    ///
+    /// Where there may be no more connections, it waits for one to come back, as one of those that may.
     pub(crate) async fn lease(
+        self: &Rc<Self>,
+        wanted: (SocketAddr, Option<&str>, UpstreamProtocol),
+        priority: Priority,
+        downstream: &Connection,
+        fresh: bool,
+    ) -> Result<Lease, LeaseError> {
+        let (mut place, mut pause) = (None, SHORTEST_PAUSE);
+        loop {
+            match self.leased(wanted, priority, downstream, fresh, &mut place).await {
+                Err(LeaseError::Full) => {}
+                outcome => return outcome,
+            }
+            // Those of other threads say nothing: hence the pause.
+            let _ = tokio::time::timeout(pause, self.freed.notified()).await;
+            tokio::task::yield_now().await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What can be had now; [`LeaseError::Full`] when it is worth to wait.
+    async fn leased(
         self: &Rc<Self>,
         (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
         priority: Priority,
         downstream: &Connection,
         fresh: bool,
+        place: &mut Option<Slot>,
     ) -> Result<Lease, LeaseError> {
         let upstream = Arc::clone(&self.upstream.borrow());
         let host = host.filter(|_| upstream.model.tls.as_ref().is_some_and(|tls| tls.name_by_host));
@@ -140,8 +181,9 @@ impl LocalCluster {
                     let connection = Lent::Http1 { sender: Some(sender), asked, born };
                     return Ok(Lease::new(self, endpoint, address, local, true, connection));
                 }
-                let (connected, open) =
-                    self.open(&upstream, (address, host, protocol), priority, downstream).await?;
+                let (connected, open) = self
+                    .open(&upstream, &endpoint, (address, host, protocol), (priority, place), downstream)
+                    .await?;
                 let local = connected.local;
                 let (sender, asked) = start_http1(connected, open).await?;
                 let connection = Lent::Http1 { sender: Some(sender), asked, born: Instant::now() };
@@ -164,8 +206,9 @@ impl LocalCluster {
                     let local = shared.local;
                     return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
                 }
-                let (connected, open) =
-                    self.open(&upstream, (address, host, protocol), priority, downstream).await?;
+                let (connected, open) = self
+                    .open(&upstream, &endpoint, (address, host, protocol), (priority, place), downstream)
+                    .await?;
                 let shared = start_http2(connected, open, &upstream.model).await?;
                 if shareable {
                     endpoint.shared.borrow_mut().push(Rc::clone(&shared));
@@ -177,16 +220,28 @@ impl LocalCluster {
         }
     }
 
-    /// Opens a connection, counted against the circuit breakers.
+    /// Opens a connection, counted against the circuit breakers. An endpoint that has none gets one in any case, as in
+    /// Envoy: connections that are idle elsewhere would shut it out.
     async fn open(
         self: &Rc<Self>,
         upstream: &Upstream,
+        endpoint: &Rc<LocalEndpoint>,
         (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
-        priority: Priority,
+        (priority, place): (Priority, &mut Option<Slot>),
         downstream: &Connection,
     ) -> Result<(Connected, Open), LeaseError> {
-        let open = self.admit_connection(priority).map_err(|Overflow| LeaseError::Overflow)?;
-        let _waiting = self.take(Kind::Pending, priority).map_err(|Overflow| LeaseError::Overflow)?;
+        let first_try = place.is_none();
+        if first_try {
+            *place = Some(self.take(Kind::Pending, priority).map_err(|Overflow| LeaseError::Overflow)?);
+        }
+        let slot = self.breakers.take(Kind::Connections, priority).ok();
+        if slot.is_none() && first_try {
+            self.meter.overflows.add(1);
+        }
+        if slot.is_none() && endpoint.open.get() > 0 {
+            return Err(LeaseError::Full);
+        }
+        let open = self.counted(slot, Some(endpoint));
         match connect_for(upstream, address, (host, protocol), Some(downstream)).await {
             Ok(connected) => {
                 self.meter.connections_total.add(1);
@@ -237,6 +292,8 @@ impl LocalCluster {
 pub(crate) enum LeaseError {
     #[error("a circuit breaker is open")]
     Overflow,
+    #[error("there may be no more connections")]
+    Full,
     #[error(transparent)]
     Connect(ConnectError),
     #[error("HTTP: {0}")]
@@ -304,6 +361,10 @@ impl Drop for Open {
     fn drop(&mut self) {
         let connections = &self.cluster.meter.connections;
         connections.set(connections.get() - 1);
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.open.set(endpoint.open.get() - 1);
+        }
+        self.cluster.freed.notify_one();
     }
 }
 

@@ -199,6 +199,18 @@ async fn without_an_answer_nobody_passes_unless_asked_for() {
     assert_eq!(Http::one(bind).get("/guarded").await.unwrap().status.as_u16(), 403);
 }
 
+/// The status says it all.
+#[tokio::test]
+async fn a_refusal_whose_words_cannot_be_read_is_one() {
+    let long = Bytes::from(vec![b'x'; 2 * 1024 * 1024]);
+    let auth = Programmed::start(move |_| Response::builder().status(403).body(long.clone()).unwrap()).await;
+    let service = ExternalAuthorization { fail_open: true, ..service(http_check()) };
+    let (_gateway, upstream, bind) = asking(service, auth.address()).await;
+    let response = Http::one(bind).get("/guarded").await.unwrap();
+    assert_eq!((response.status.as_u16(), response.text().as_str()), (403, ""));
+    assert!(upstream.seen().is_empty());
+}
+
 #[tokio::test]
 async fn a_service_may_see_the_body_and_the_upstream_gets_all_of_it() {
     let auth = Programmed::start(judge()).await;

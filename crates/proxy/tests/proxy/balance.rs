@@ -356,3 +356,35 @@ async fn futures<E: std::fmt::Debug>(
         assert_eq!(response.expect("answered").status, 200);
     }
 }
+
+#[tokio::test]
+async fn who_finds_no_connection_waits_for_one() {
+    let upstreams = several(1).await;
+    let (gateway, bind) = spread(&upstreams, |cluster, _| {
+        cluster.limits.default = LimitSet { connections: 1, pending: 1, ..LimitSet::default() };
+    })
+    .await;
+    upstreams[0].plan([Answer::Silence]);
+    let mut held = Raw::connect(bind).await.expect("connected");
+    held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    let active = async || gateway.proxy.handle().measure().await.clusters["up"].active;
+    eventually("it has the connection", async || active().await == 1 && !upstreams[0].seen().is_empty())
+        .await;
+    let waiting = tokio::spawn(async move { Http::one(bind).get("/").await });
+    eventually("the next one waits", async || active().await == 2).await;
+    let response = Http::one(bind).get("/").await.expect("answered");
+    assert_eq!((response.status.as_u16(), response.header("x-envoy-overloaded")), (503, "true"));
+    drop(held);
+    assert_eq!(waiting.await.expect("no panic").expect("answered").status, 200);
+}
+
+/// Connections that are kept for others would shut it out.
+#[tokio::test]
+async fn every_endpoint_has_a_connection() {
+    let upstreams = several(3).await;
+    let (_gateway, bind) = spread(&upstreams, |cluster, _| {
+        cluster.limits.default = LimitSet { connections: 1, ..LimitSet::default() };
+    })
+    .await;
+    assert_eq!(backends(bind, 9).await.len(), 3);
+}

@@ -37,6 +37,30 @@ async fn a_body_beyond_the_limit_is_413() {
 }
 
 #[tokio::test]
+async fn a_route_may_have_a_limit_of_its_own() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let mut bound = route("/bound", "up");
+    bound.body_bytes = Some(5);
+    let mut http = server(vec![bound, route("/", "up")]);
+    http.limits.body_bytes = Some(10);
+    let _gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+    let declared = "POST /bound HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n";
+    let chunked =
+        "POST /bound HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n0\r\n\r\n";
+    for request in [declared, chunked] {
+        let answer = Raw::exchange(bind, request).await.expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    }
+    for (path, body, expected) in
+        [("/bound", "01234", 200), ("/", "0123456789", 200), ("/", "0123456789a", 413)]
+    {
+        let answer = Http::one(bind).send_with(Request::post(path), body).await.expect("answered");
+        assert_eq!(answer.status.as_u16(), expected, "{path} {body}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_breaks_the_rules_is_502_or_cut() {
     for (answer, expected) in [
         (

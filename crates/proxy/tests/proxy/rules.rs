@@ -124,15 +124,28 @@ async fn faults_delay_and_abort_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn an_aborted_call_is_told_in_grpc() {
-    let (_gateway, upstream, bind) = started(|_, _, route| {
-        route.fault = Some(Arc::new(Fault { delay: None, abort: Some((Fraction::ALL, Abort::Grpc(7))) }));
+async fn a_delay_put_in_is_not_the_upstreams() {
+    let (_gateway, _upstream, bind) = started(|_, _, route| {
+        let delay = Some((Fraction::ALL, Duration::from_millis(600)));
+        route.fault = Some(Arc::new(Fault { delay, abort: None }));
+        forward_of(route).targets[0].timeout = Some(Duration::from_millis(500));
     })
     .await;
-    let call = Request::post("/a.B/C").header("content-type", "application/grpc");
-    let response = Http::two(bind).send(call).await.expect("answered");
-    assert_eq!((response.status.as_u16(), response.header("grpc-status")), (200, "7"));
-    assert!(upstream.seen().is_empty());
+    assert_eq!(status(bind, Request::get("/")).await, 200);
+}
+
+#[tokio::test]
+async fn an_aborted_call_is_told_in_grpc() {
+    for (abort, expected) in [(Abort::Grpc(7), "7"), (Abort::Http(StatusCode::SERVICE_UNAVAILABLE), "14")] {
+        let (_gateway, upstream, bind) = started(|_, _, route| {
+            route.fault = Some(Arc::new(Fault { delay: None, abort: Some((Fraction::ALL, abort)) }));
+        })
+        .await;
+        let call = Request::post("/a.B/C").header("content-type", "application/grpc");
+        let response = Http::two(bind).send(call).await.expect("answered");
+        assert_eq!((response.status.as_u16(), response.header("grpc-status")), (200, expected));
+        assert!(upstream.seen().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ async fn many_clients_on_many_threads_each_keep_their_flow() {
     let gateway = Gateway::start_with(edge(vec![datagrams(bind, |_| {})], vec![up]), 4).await;
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     let mut peers = std::collections::BTreeSet::new();
+    // They stay: a port that is free again might be given to the next one.
+    let mut clients = Vec::new();
     for number in 0..40u8 {
         let client = Client::to(bind).await;
         let first = client.asks(&[number]).await;
@@ -111,6 +113,7 @@ async fn many_clients_on_many_threads_each_keep_their_flow() {
         }
         *seen.entry(first.0).or_default() += 1;
         peers.insert(first.1);
+        clients.push(client);
     }
     assert_eq!(peers.len(), 40, "each flow has a socket of its own");
     assert!(seen["one"] >= 10 && seen["two"] >= 10, "{seen:?}");

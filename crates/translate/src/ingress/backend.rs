@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::{
-    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoints, Fingerprint, Source, TlsClient, UpstreamProtocol,
+    Balance, Cluster, Dns, DnsFamily, DnsKind, Endpoints, Fingerprint, HashKey, Source, TlsClient,
+    UpstreamProtocol,
 };
 use plenipo_resources::Object;
 use plenipo_resources::core::{IntOrString, Service};
@@ -14,7 +15,9 @@ use plenipo_resources::networking::IngressBackend;
 
 use crate::directory::{Directory, Lookup};
 use crate::findings::{Findings, Flaw};
+use crate::istio::{Carries, Destinations};
 use crate::options::Options;
+use crate::secrets::Secrets;
 
 /// How a Service is reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -40,23 +43,71 @@ pub(super) struct Wanted<'a> {
     pub(super) port: Option<IntOrString>,
 }
 
+/// A cluster of the mesh, and what requests are hashed by there.
+type InMesh = (Arc<str>, Option<HashKey>);
+
 /// The clusters that are wanted, each made once.
 #[derive(Debug)]
 pub(super) struct Clusters<'a> {
     directory: Directory<'a>,
     options: &'a Options,
     made: BTreeMap<Arc<str>, Arc<Cluster>>,
+    /// For Istio's Ingresses: how services of the mesh are reached.
+    mesh: Option<Destinations<'a>>,
 }
 
 const NAME_A_PORT: &str = "name one of the Service's ports";
 
 impl<'a> Clusters<'a> {
     pub(super) fn new(directory: Directory<'a>, options: &'a Options) -> Self {
-        Self { directory, options, made: BTreeMap::new() }
+        Self { directory, options, made: BTreeMap::new(), mesh: None }
     }
 
     pub(super) fn into_made(self) -> BTreeMap<Arc<str>, Arc<Cluster>> {
-        self.made
+        let mut made = self.made;
+        made.extend(self.mesh.into_iter().flat_map(Destinations::into_clusters));
+        made
+    }
+
+    /// Services of Istio's Ingresses are reached so.
+    pub(super) fn through(&mut self, mesh: Destinations<'a>) {
+        self.mesh = Some(mesh);
+    }
+
+    /// The cluster of a path's backend, as the mesh's DestinationRules and PeerAuthentications say, and what requests are
+    /// hashed by there; none when nothing may go
+    /// there, which was told.
+    ///
+    /// # Errors
+    /// As [`Self::of_backend`].
+    pub(super) fn in_mesh(
+        &mut self,
+        object: &'a Object,
+        field: &str,
+        backend: &'a IngressBackend,
+        secrets: &mut Secrets<'_>,
+        findings: &mut Findings,
+    ) -> Result<Option<InMesh>, Flaw> {
+        let namespace = &*object.id.namespace;
+        let known = backend.name().and_then(|name| Some((name, self.directory.service(namespace, name)?)));
+        let (Some(mesh), Some((name, service)), None) = (&mut self.mesh, known, &backend.resource) else {
+            let plain = self.of_backend(object, field, backend, &Upstream::default(), findings);
+            return plain.map(|cluster| Some((cluster, None)));
+        };
+        let field = format!("{field}.service");
+        let asked = Wanted { object, field, namespace, name, port: backend.port() };
+        let port = number(Some(service), &asked)?;
+        let wanted = crate::istio::Wanted {
+            object,
+            field: &asked.field,
+            host: name,
+            namespace,
+            subset: None,
+            port: Some(port),
+            listener_port: port,
+            carries: Carries::Http,
+        };
+        Ok(mesh.reach(&wanted, secrets, findings).ok().map(|reached| (reached.cluster, reached.hash)))
     }
 
     /// The cluster of a path's backend.

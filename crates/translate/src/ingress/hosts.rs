@@ -18,7 +18,7 @@ pub(super) struct Claim<'e, 'a> {
     /// Where the backend is written.
     pub(super) field: String,
     /// An Ingress that takes part of the requests of this path.
-    pub(super) canary: Option<Box<Claim<'e, 'a>>>,
+    pub(super) canary: Option<Box<Self>>,
 }
 
 /// The paths of a host, in the order in which they are tried.

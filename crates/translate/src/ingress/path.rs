@@ -52,6 +52,10 @@ impl Path {
         let text = written.path.as_deref().unwrap_or_default();
         let kind = written.path_type.as_deref().unwrap_or("ImplementationSpecific");
         let bad = |message: String| Err(Flaw::new("bad-path", format!("{field}.path"), message, FIX));
+        let may_be_other = kind == "ImplementationSpecific" && (text.is_empty() || flavour == Flavour::Istio);
+        if !may_be_other && !text.starts_with('/') {
+            return bad(format!("'{text}' does not begin with a slash"));
+        }
         let path = match (kind, flavour) {
             ("Exact", _) => Self { kind: Kind::Exact, text: text.to_owned() },
             ("Prefix", Flavour::Plenipo | Flavour::Nginx) if regex && is_expression(text) => {
@@ -73,9 +77,6 @@ impl Path {
                 return Err(Flaw::new("bad-path-type", format!("{field}.pathType"), message, fix));
             }
         };
-        if !text.starts_with('/') && !(kind == "ImplementationSpecific" && text.is_empty()) {
-            return bad(format!("'{text}' does not begin with a slash"));
-        }
         if kind != "ImplementationSpecific" && !is_normal(text) {
             return bad(format!(
                 "no request has the path '{text}': paths are normalised before they are compared"

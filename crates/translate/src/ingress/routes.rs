@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use plenipo_model::{
-    Action, Forward, HeaderEdits, HostPattern, HostRewrite, PathMatch, PathRewrite, Pattern, Redirect,
-    RedirectPath, Respond, Route, RouteMatch, Target, ValueMatch,
+    Action, Forward, HashKey, HeaderEdits, HostPattern, HostRewrite, PathMatch, PathRewrite, Pattern,
+    Redirect, RedirectPath, Respond, Route, RouteMatch, Target, ValueMatch,
 };
 
 use super::backend::Clusters;
@@ -17,10 +17,12 @@ use super::path::Path;
 use super::policy::{Https, Policy};
 use super::tls::HostTls;
 use crate::findings::Findings;
+use crate::secrets::Secrets;
 
 /// Makes routes.
 pub(super) struct Writer<'w, 'a> {
     pub(super) clusters: &'w mut Clusters<'a>,
+    pub(super) secrets: &'w mut Secrets<'a>,
     pub(super) findings: &'w mut Findings,
 }
 
@@ -90,7 +92,7 @@ impl<'a> Writer<'_, 'a> {
         let policy = &claim.entry.policy;
         let matches = RouteMatch::new(matches);
         let name = route_name(claim.entry, host, &claim.path.name());
-        let is_challenge = claim.path.is_challenge();
+        let (first, is_challenge) = (routes.len(), claim.path.is_challenge());
         if sends_to_https(policy, tls, paths) && !is_challenge {
             routes.push(to_https(&name, claim.entry.source.clone(), matches.clone()));
         }
@@ -103,51 +105,55 @@ impl<'a> Writer<'_, 'a> {
             routes.push(outline.route(Action::Redirect(Box::new(redirect.clone())), policy));
             return;
         }
-        let Some(main) = self.target(claim, policy) else {
+        let Some((main, hash)) = self.target(claim, policy) else {
             routes.push(outline.route(unavailable(), policy));
             return;
         };
+        let hashed = hash.map(|hash| Policy { hash: Some(hash), ..policy.clone() });
+        let policy = hashed.as_ref().unwrap_or(policy);
         let canary = claim.canary.as_deref().and_then(|canary| {
-            let target = self
-                .target(canary, &Policy { upstream: canary.entry.policy.upstream.clone(), ..policy.clone() });
-            Some((canary.entry.policy.canary.as_ref()?, target?))
+            let (target, _) = self.target(
+                canary,
+                &Policy { upstream: canary.entry.policy.upstream.clone(), ..policy.clone() },
+            )?;
+            Some((canary.entry.policy.canary.as_ref()?, target))
         });
         match canary {
             Some((terms, canary)) => canary::routes(&outline, policy, terms, main, canary, routes),
             None => routes.push(outline.route(forward(policy, vec![main], 100), policy)),
         }
-        if is_challenge {
-            for route in routes.iter_mut().filter(|route| route.source == claim.entry.source) {
-                route.clear_text_allowed = true;
-            }
+        for route in &mut routes[first..] {
+            route.clear_text_allowed = is_challenge;
         }
     }
 
-    /// Where the requests of a path go; none when nobody could be asked.
-    fn target(&mut self, claim: &Claim<'_, 'a>, policy: &Policy) -> Option<Target> {
+    /// Where the requests of a path go, and what they are hashed by there; none when nobody could be asked.
+    fn target(&mut self, claim: &Claim<'_, 'a>, policy: &Policy) -> Option<(Target, Option<HashKey>)> {
         let entry = claim.entry;
-        let asked = self.clusters.of_backend(
-            entry.object,
-            &claim.field,
-            claim.backend,
-            &policy.upstream,
-            self.findings,
-        );
-        let cluster = match asked {
-            Ok(cluster) => cluster,
+        let (object, field, backend) = (entry.object, &claim.field, claim.backend);
+        let asked = match entry.flavour {
+            Flavour::Istio => self.clusters.in_mesh(object, field, backend, self.secrets, self.findings),
+            _ => self
+                .clusters
+                .of_backend(object, field, backend, &policy.upstream, self.findings)
+                .map(|cluster| Some((cluster, None))),
+        };
+        let (cluster, hash) = match asked {
+            Ok(cluster) => cluster?,
             Err(mut flaw) => {
                 flaw.message.push_str(": its requests are answered 503");
                 self.findings.flaw(entry.object, &flaw);
                 return None;
             }
         };
-        Some(Target {
+        let target = Target {
             rewrite: rewrite(&claim.path, policy, entry.flavour),
             host: policy.host.clone().map_or(HostRewrite::Keep, HostRewrite::To),
             timeout: policy.timeout,
             idle_timeout: policy.idle_timeout,
             ..Target::all(entry.source.clone(), cluster)
-        })
+        };
+        Some((target, hash))
     }
 }
 

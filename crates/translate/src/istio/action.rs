@@ -21,6 +21,8 @@ use crate::findings::Flaw;
 
 /// Weights are shares of a sum that fits.
 const MOST_WEIGHT: u64 = u32::MAX as u64;
+/// Bytes of an answer that is made here.
+const MOST_BODY: usize = 1 << 20;
 
 /// `redirect`.
 pub(super) fn redirect(written: &HttpRedirect, rule: &Rule<'_>) -> Result<Action, Flaw> {
@@ -87,6 +89,11 @@ pub(super) fn respond(written: &DirectResponse, field: &str) -> Result<Action, F
         }
         (None, None) => Payload::default(),
     };
+    if body.bytes().len() > MOST_BODY {
+        let message = format!("the body has {} bytes, which is more than 1 MiB", body.bytes().len());
+        let field = format!("{field}.directResponse.body");
+        return Err(Flaw::new("bad-body", field, message, "let a service answer with it"));
+    }
     let content_type = (!body.bytes().is_empty()).then(|| "text/plain".to_owned());
     Ok(Action::Respond(Respond { status, content_type, body }))
 }

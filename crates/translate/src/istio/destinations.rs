@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use plenipo_model::{Balance, Cluster, Endpoint, Endpoints, HashKey, MeshIdentity, UpstreamProtocol};
 use plenipo_resources::istio::Subset;
-use plenipo_resources::{Object, Set, Severity};
+use plenipo_resources::{Object, Set};
 
 use super::balance::{self, Chosen};
 use super::destination_rule::{self, Part, Policy, Rules};
@@ -15,6 +15,7 @@ use super::mesh::Mesh;
 use super::origination::Hop;
 use super::peer_authentication::PeerAuthentications;
 use super::registry::{Declared, Port, Protocol, Registry, Service};
+use super::told::Told;
 use super::workloads::{Workload, Workloads};
 use crate::directory::{Directory, Lookup};
 use crate::findings::Findings;
@@ -91,10 +92,6 @@ struct Key {
     listener_port: u16,
     carries: Carries,
 }
-
-/// What everybody is told who wants a destination.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Told(Vec<(Severity, &'static str, String, String)>);
 
 impl<'a> Destinations<'a> {
     pub(crate) fn new(
@@ -372,29 +369,4 @@ fn unknown_subset(name: &str, host: &str, told: &mut Told) -> Missing {
     let message = format!("no DestinationRule for {host} has the subset '{name}', requests are answered 503");
     told.error("unknown-subset", message, "write the subset into a DestinationRule, or remove it here");
     Missing
-}
-
-impl Told {
-    pub(super) fn note(&mut self, code: &'static str, message: String, fix: impl Into<String>) {
-        self.0.push((Severity::Note, code, message, fix.into()));
-    }
-
-    pub(super) fn warn(&mut self, code: &'static str, message: String, fix: impl Into<String>) {
-        self.0.push((Severity::Warning, code, message, fix.into()));
-    }
-
-    pub(super) fn error(&mut self, code: &'static str, message: String, fix: impl Into<String>) {
-        self.0.push((Severity::Error, code, message, fix.into()));
-    }
-
-    fn tell(&self, wanted: &Wanted<'_>, findings: &mut Findings) {
-        for (severity, code, message, fix) in &self.0 {
-            let tell = match severity {
-                Severity::Note => Findings::note,
-                Severity::Warning => Findings::warn,
-                Severity::Error => Findings::error,
-            };
-            tell(findings, wanted.object, code, wanted.field, message.clone(), fix);
-        }
-    }
 }

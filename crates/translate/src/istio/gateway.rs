@@ -243,6 +243,11 @@ impl<'a> Reading<'_, 'a> {
             let message = "it has no effect: the targetPort of the gateway's Service counts";
             warn("no-effect", "port.targetPort", message, "remove it");
         }
+        let protocol = written.port.as_ref().and_then(|port| port.protocol.as_deref());
+        if protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("GRPC-WEB")) {
+            let message = "gRPC-Web is passed on as it is: services must speak it";
+            warn("not-supported", "port.protocol", message, "let the service, or a sidecar, translate it");
+        }
         let Some(tls) = &written.tls else { return };
         let has_certificate = tls.credential_name.is_some()
             || tls.server_certificate.is_some()

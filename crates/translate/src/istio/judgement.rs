@@ -76,8 +76,8 @@ fn shadowed(service: &Service<'_>, bound: &[&Server<'_>], servers: &[Server<'_>]
         for server in bound.iter().filter(|server| server.kind == Kind::Https) {
             let open =
                 server.hosts.iter().filter(|host| is_for(host, service) && covers(&host.pattern, wanted));
-            let Some(widest) = open.map(|host| &host.pattern).min() else { continue };
-            let Some(other) = narrowest(servers, server, widest, wanted) else { continue };
+            let Some(own) = open.map(|host| &host.pattern).min() else { continue };
+            let Some(other) = narrowest(servers, server, own, wanted) else { continue };
             if is_bound(service, other) {
                 continue;
             }

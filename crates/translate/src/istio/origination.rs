@@ -10,11 +10,12 @@ use plenipo_resources::Object;
 use plenipo_resources::istio::ClientTls;
 
 use super::destination_rule::Part;
-use super::destinations::{Carries, Missing, Told};
+use super::destinations::{Carries, Missing};
 use super::endpoints::{Found, Spot};
 use super::mesh::Mesh;
 use super::peer_authentication::{Mode, PeerAuthentications};
 use super::registry::{Declared, Port, Service};
+use super::told::Told;
 use super::workloads::Workload;
 use crate::findings::{Findings, source_of};
 use crate::secrets::Secrets;

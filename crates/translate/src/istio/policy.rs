@@ -21,7 +21,12 @@ fn duration(text: &str, field: &str) -> Result<Duration, Flaw> {
 /// Bound on the whole exchange; zero, as none, is no bound.
 pub(super) fn timeout(written: Option<&str>, field: &str) -> Result<Option<Duration>, Flaw> {
     let Some(text) = written else { return Ok(None) };
-    Ok(Some(duration(text, field)?).filter(|time| !time.is_zero()))
+    let time = duration(text, field)?;
+    if !time.is_zero() && time < Duration::from_millis(1) {
+        let message = format!("{text} is less than a millisecond");
+        return Err(Flaw::new("bad-duration", field, message, "write 1ms or more, or 0s for no bound"));
+    }
+    Ok(Some(time).filter(|time| !time.is_zero()))
 }
 
 /// Istio's default where nothing is written: two retries of what certainly did no work.

@@ -12,7 +12,7 @@ use super::matching::{self, Only};
 use super::policy;
 use super::virtual_service::Service;
 use super::world::World;
-use crate::findings::Flaw;
+use crate::findings::{Flaw, source_of};
 
 /// A route of a virtual host, and through which servers it is there.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Offered {
 
 /// Everything about a rule but its matches.
 struct Deed {
+    /// Where it is written: in the delegate, if there is one.
+    source: Source,
     action: Action,
     headers: (HeaderEdits, HeaderEdits),
     cors: Option<Arc<Cors>>,
@@ -35,12 +37,12 @@ struct Deed {
 pub(super) fn routes(service: &Service<'_>, port: u16, world: &mut World<'_, '_>) -> Vec<Offered> {
     let mut offered = Vec::new();
     for (place, rule) in service.http.iter().enumerate() {
-        let deed = deed(service, rule, port, world);
+        let deed = deed(rule, port, world);
         let name = rule.route.name.clone().filter(|name| !name.is_empty());
         let id = &service.object.id;
         let name = name.unwrap_or_else(|| format!("{}/{}/{place}", id.namespace, id.name));
         if rule.route.r#match.is_empty() {
-            offered.push(offer(Only::default(), &name, service, matching::everything(), &deed));
+            offered.push(offer(Only::default(), &name, matching::everything(), &deed));
         }
         for (at, written) in rule.route.r#match.iter().enumerate() {
             let field = format!("{}.match[{at}]", rule.field);
@@ -60,15 +62,15 @@ pub(super) fn routes(service: &Service<'_>, port: u16, world: &mut World<'_, '_>
                 Some(own) if !own.is_empty() => format!("{name}.{own}"),
                 _ => name.clone(),
             };
-            let closing = closed.then(|| Deed::closed());
-            offered.push(offer(found.only, &name, service, found.matches, closing.as_ref().unwrap_or(&deed)));
+            let closing = closed.then(|| Deed::closed(rule));
+            offered.push(offer(found.only, &name, found.matches, closing.as_ref().unwrap_or(&deed)));
         }
     }
     offered
 }
 
-fn offer(only: Only, name: &str, service: &Service<'_>, matches: RouteMatch, deed: &Deed) -> Offered {
-    let mut route = Route::new(name, service.source.clone(), matches.path.clone(), deed.action.clone());
+fn offer(only: Only, name: &str, matches: RouteMatch, deed: &Deed) -> Offered {
+    let mut route = Route::new(name, deed.source.clone(), matches.path.clone(), deed.action.clone());
     let ends = matching::is_catch_all(&matches);
     route.matches = matches;
     (route.request_headers, route.response_headers) = deed.headers.clone();
@@ -79,33 +81,35 @@ fn offer(only: Only, name: &str, service: &Service<'_>, matches: RouteMatch, dee
 
 impl Deed {
     /// What was asked for cannot be done: nothing else is done instead.
-    fn closed() -> Self {
+    fn closed(rule: &Rule<'_>) -> Self {
+        let source = source_in(&source_of(rule.object), &rule.field);
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let action = Action::Respond(Respond { status, content_type: None, body: Payload::default() });
-        Self { action, headers: (HeaderEdits::default(), HeaderEdits::default()), cors: None, fault: None }
+        Self {
+            source,
+            action,
+            headers: (HeaderEdits::default(), HeaderEdits::default()),
+            cors: None,
+            fault: None,
+        }
     }
 }
 
-fn deed(service: &Service<'_>, rule: &Rule<'_>, port: u16, world: &mut World<'_, '_>) -> Deed {
-    let found = sound(rule).and_then(|()| attempt(service, rule, port, world));
+fn deed(rule: &Rule<'_>, port: u16, world: &mut World<'_, '_>) -> Deed {
+    let found = sound(rule).and_then(|()| attempt(rule, port, world));
     found.unwrap_or_else(|flaw| {
         world.findings.fatal(rule.object, &flaw);
-        Deed::closed()
+        Deed::closed(rule)
     })
 }
 
-fn attempt(
-    service: &Service<'_>,
-    rule: &Rule<'_>,
-    port: u16,
-    world: &mut World<'_, '_>,
-) -> Result<Deed, Flaw> {
+fn attempt(rule: &Rule<'_>, port: u16, world: &mut World<'_, '_>) -> Result<Deed, Flaw> {
     let (route, field) = (&*rule.route, rule.field.as_str());
     let headers = route.headers.clone().unwrap_or_default();
     let place = format!("{field}.headers.request");
     let (request, authority) = policy::headers(&headers.request, &place, true)?;
     let (response, _) = policy::headers(&headers.response, &format!("{field}.headers.response"), false)?;
-    let source = &service.source;
+    let source = &source_in(&source_of(rule.object), &rule.field);
     let cors = route.cors_policy.as_ref();
     let cors = cors.map(|cors| policy::cors(cors, source, &format!("{field}.corsPolicy"))).transpose()?;
     let fault =
@@ -123,7 +127,13 @@ fn attempt(
         (None, Some(response)) => action::respond(response, field)?,
         (None, None) => action::forward(rule, source, authority.as_deref(), port, world)?,
     };
-    Ok(Deed { action, headers: (request, response), cors: cors.map(Arc::new), fault: fault.map(Arc::new) })
+    Ok(Deed {
+        source: source.clone(),
+        action,
+        headers: (request, response),
+        cors: cors.map(Arc::new),
+        fault: fault.map(Arc::new),
+    })
 }
 
 /// What may not stand beside what else is written.

@@ -1,6 +1,6 @@
 //! What Istio's objects say of upstreams where no Gateway of Istio's is there that leads to any.
 
-use plenipo_resources::Set;
+use plenipo_resources::{Object, Set, View};
 
 use crate::findings::Findings;
 
@@ -19,8 +19,11 @@ const KINDS: [(&str, &str, &str); 3] = [
     ("ServiceEntry", "no name is known by it", "write the name of the service into the Mapping"),
 ];
 
-/// Says that the objects have no effect.
+/// Says that the objects have no effect, unless Ingresses of Istio's class may be there that they hold for.
 pub(super) fn report(set: &Set, findings: &mut Findings) {
+    if set.of_kind("Ingress").iter().any(|object| may_be_istio(object)) {
+        return;
+    }
     for (kind, effect, fix) in KINDS {
         for object in set.of_kind(kind) {
             findings.ignore(object);
@@ -28,4 +31,10 @@ pub(super) fn report(set: &Set, findings: &mut Findings) {
             findings.warn(object, "no-gateway", "", message, fix);
         }
     }
+}
+
+fn may_be_istio(object: &Object) -> bool {
+    let View::Ingress(ingress) = &object.view else { return false };
+    let written = object.meta.annotations.get("kubernetes.io/ingress.class");
+    [written, ingress.ingress_class_name.as_ref()].into_iter().flatten().any(|class| class.contains("istio"))
 }

@@ -112,7 +112,7 @@ impl Site<'_, '_> {
             let fix = "ask for the same TLS in both, or use another name";
             let refusal = Refusal { status: 503, reason: message.clone() };
             self.conflicts.lost(&theirs.source, message, fix);
-            hosts::close(Arc::make_mut(server), under, &refusal);
+            hosts::close(Arc::make_mut(server), under, &refusal, self.lists);
             return;
         }
         if let (ChainTls::Terminate(mine), ChainTls::Terminate(theirs)) = (&mine.tls, &theirs.tls)

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use plenipo_model::{HttpServer, InsecureAction, Refusal, Source, VirtualHost};
+use http::StatusCode;
+use plenipo_model::{Action, HttpServer, InsecureAction, Refusal, Respond, Route, Source, VirtualHost};
 
 use super::conflict::Conflicts;
 use super::demands;
@@ -61,12 +62,17 @@ fn tell_wider(mine: &HttpServer, theirs: &HttpServer, host: &VirtualHost, confli
     }
 }
 
-/// The hosts serve nothing behind this server, but for those that are another's already.
-pub(super) fn close(mine: &mut HttpServer, hosts: Vec<VirtualHost>, refusal: &Refusal) {
+/// The hosts serve nothing behind this server; of those that are another's already, what they had routes for is refused.
+pub(super) fn close(mine: &mut HttpServer, hosts: Vec<VirtualHost>, refusal: &Refusal, lists: &mut Lists) {
     for host in hosts {
-        if mine.hosts.iter().all(|other| other.host != host.host) {
-            let refuse = Some(refusal.clone());
-            insert(&mut mine.hosts, VirtualHost { refuse, routes: Arc::from([]), ..host });
+        match mine.hosts.iter_mut().find(|other| other.host == host.host) {
+            Some(other) => {
+                other.routes = lists.united(&other.routes, &closed(&host.routes), &Condition::NONE);
+            }
+            None => {
+                let refuse = Some(refusal.clone());
+                insert(&mut mine.hosts, VirtualHost { refuse, routes: Arc::from([]), ..host });
+            }
         }
     }
 }
@@ -86,6 +92,7 @@ fn unite(
     lists: &mut Lists,
 ) {
     if theirs.refuse.is_some() {
+        mine.routes = lists.united(&mine.routes, &closed(&theirs.routes), &Condition::NONE);
         return;
     }
     let identity = theirs.client_identity.is_some() && mine.client_identity != theirs.client_identity;
@@ -96,6 +103,7 @@ fn unite(
     };
     if let Some(weaker) = weaker {
         refused(theirs, &mine.source, weaker, conflicts);
+        mine.routes = lists.united(&mine.routes, &closed(&theirs.routes), &Condition::NONE);
         return;
     }
     match (mine.insecure, theirs.insecure) {
@@ -110,6 +118,19 @@ fn unite(
     }
     lists.tell_shadowed(mine, theirs, conflicts);
     mine.routes = lists.united(&mine.routes, &theirs.routes, &condition);
+}
+
+/// Routes that are refused: nobody who comes later, and has routes for more, takes their requests.
+fn closed(routes: &[Arc<Route>]) -> Arc<[Arc<Route>]> {
+    let answer = || {
+        Action::Respond(Respond {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            content_type: None,
+            body: "".into(),
+        })
+    };
+    let close = |route: &Route| Route { action: answer(), guard: None, fault: None, ..route.clone() };
+    routes.iter().map(|route| Arc::new(close(route))).collect()
 }
 
 fn refused(host: &VirtualHost, winner: &Source, weaker: &str, conflicts: &mut Conflicts<'_>) -> Refusal {

@@ -211,6 +211,29 @@ fn routes_that_are_never_tried_are_told() {
 }
 
 #[test]
+fn a_wildcard_is_told_of_a_closer_host() {
+    let first = clear(server(
+        "Listener a/l",
+        vec![VirtualHost { source: source("Host a/any"), ..host("*", vec![route("Mapping a/m", "/", "m")]) }],
+    ));
+    let theirs =
+        vec![host("a.test", vec![route("VirtualService a/v", "/", "v")]), host("*.test", Vec::new())];
+    let second = clear(server("Gateway a/g", theirs));
+    let (_, told) = joined(edge(vec![listener(80, vec![first])]), &[edge(vec![listener(80, vec![second])])]);
+    let told: Vec<_> = told.iter().map(|(severity, message)| (*severity, message.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (
+                Severity::Note,
+                "Host a/any: requests for a.test are VirtualService a/v's, which is closer than *"
+            ),
+            (Severity::Note, "Host a/any: requests for *.test are Host a/none's, which is closer than *"),
+        ]
+    );
+}
+
+#[test]
 fn an_address_with_other_bytes_on_it_is_the_earlier_ones() {
     let http_chain =
         || clear(server("Gateway a/g", vec![host("*", vec![route("VirtualService a/v", "/", "v")])]));
@@ -298,6 +321,21 @@ fn a_chain_that_asks_for_less_does_not_take_in_hosts() {
 }
 
 #[test]
+fn what_a_chain_does_not_take_in_is_nobody_elses() {
+    let hosts = |who: &str, path: &str| server(who, vec![host("a.test", vec![route(who, path, "c")])]);
+    let chain = |who: &str, path: &str, auth| secured(&["a.test"], ending_tls(who, auth), hosts(who, path));
+    let first = edge(vec![listener(443, vec![chain("Host a/a", "/x", ClientAuth::None)])]);
+    let guarded = chain("Gateway a/g", "/guarded", ClientAuth::Required(roots()));
+    let third = chain("Ingress a/i", "/", ClientAuth::None);
+    let others = [edge(vec![listener(443, vec![guarded])]), edge(vec![listener(443, vec![third])])];
+    let (edge, _) = joined(first, &others);
+    let server = http(&edge.listeners[0].chains[0]);
+    assert_eq!(routes(server, "a.test"), ["Host a/a", "Gateway a/g", "Ingress a/i"]);
+    let guarded = &server.hosts[0].routes[1];
+    assert!(matches!(&guarded.action, Action::Respond(respond) if respond.status == 503), "{guarded:?}");
+}
+
+#[test]
 fn a_wildcard_is_no_way_around_another_ones_client_certificates() {
     let any = secured(
         &["*"],
@@ -361,7 +399,13 @@ fn what_the_place_does_not_give_is_refused() {
     for (what, change) in changes {
         let (server, told) = sharing(change);
         assert!(refused(&server, "b.test"), "{what}");
-        assert_eq!(routes(&server, "a.test"), ["Mapping a/m"], "{what}");
+        // Nobody's wider route takes what is refused.
+        assert_eq!(routes(&server, "a.test"), ["Mapping a/m", "VirtualService a/a"], "{what}");
+        let both = server.hosts.iter().find(|host| host.host == pattern("a.test")).unwrap();
+        assert!(
+            matches!(&both.routes[1].action, Action::Respond(respond) if respond.status == 503),
+            "{what}"
+        );
         let losers = told.iter().filter(|(severity, _)| *severity == Severity::Error);
         assert_eq!(
             losers.filter(|(_, message)| message.contains("Listener a/l")).count(),

@@ -1,6 +1,6 @@
 //! Lists of routes put together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -72,7 +72,7 @@ impl Lists {
             return;
         }
         let all = mine.routes.iter().find(|route| takes_all(route) && is_any(&route.matches));
-        let mut by_path: BTreeMap<&str, Vec<&Arc<Route>>> = BTreeMap::new();
+        let mut by_path: HashMap<&str, Vec<&Arc<Route>>> = HashMap::new();
         for route in mine.routes.iter().filter(|route| takes_all(route)) {
             by_path.entry(route.matches.path.text()).or_default().push(route);
         }
@@ -126,6 +126,9 @@ fn same_requests(a: &RouteMatch, b: &RouteMatch) -> bool {
 }
 
 impl Condition {
+    /// Routes are as they are.
+    pub(super) const NONE: Self = Self { insecure: InsecureAction::Route, authorization: None };
+
     fn is_nothing(&self) -> bool {
         self.insecure == InsecureAction::Route && self.authorization.is_none()
     }

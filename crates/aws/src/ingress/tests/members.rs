@@ -180,3 +180,20 @@ fn a_directory_need_not_have_the_class_of_the_controllers_chart() {
     assert!(stacks.is_empty());
     assert!(problems[0].message.contains("\"alb\" not found"), "{}", problems[0]);
 }
+
+#[test]
+fn a_class_that_is_not_there_is_anothers_where_no_class_is_ours() {
+    let text = member("a", "")
+        .replace("    kubernetes.io/ingress.class: alb\n", "")
+        .replace("    alb.ingress.kubernetes.io/group.name: shop\n", "");
+    let text = text.replace("spec:\n  rules", "spec:\n  ingressClassName: traefik\n  rules");
+    let class = |name: &str, controller: &str| {
+        format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {name}}}\nspec: {{controller: {controller}}}\n"
+        )
+    };
+    let (_, problems) = lenient(&read(&(text.clone() + &class("nginx", "k8s.io/ingress-nginx"))));
+    assert!(problems.is_empty(), "{}", problems[0]);
+    let (_, problems) = lenient(&read(&(text + &class("alb", "ingress.k8s.aws/alb"))));
+    assert!(problems[0].message.contains("\"traefik\" not found"));
+}

@@ -176,7 +176,8 @@ impl Certificates {
     pub(super) fn sidecar_tls(&self, account: &str) -> anyhow::Result<Arc<ServerConfig>> {
         let own = self.mesh.identify(&format!("spiffe://cluster.local/ns/web/sa/{account}"))?;
         let mut config = server(&own, Some(&self.mesh))?;
-        config.alpn_protocols = ["istio-http/1.1", "istio-h2", "istio", "h2", "http/1.1"].map(Into::into).to_vec();
+        config.alpn_protocols =
+            ["istio-http/1.1", "istio-h2", "istio", "h2", "http/1.1"].map(Into::into).to_vec();
         Ok(Arc::new(config))
     }
 }

@@ -58,7 +58,10 @@ impl Way {
 
     fn through_gateway(&mut self, request: &Request, read: &Read, snapshot: &Snapshot) {
         let Some(entry) = entry::find(request, &read.edge, &read.set) else {
-            self.step("listener", "none: nothing listens, no Listener was accepted".to_owned());
+            self.step(
+                "listener",
+                "none: nothing listens, no object that asks for it was accepted".to_owned(),
+            );
             return;
         };
         self.listener(entry.listener, &entry.how);
@@ -67,10 +70,7 @@ impl Way {
                 "" => "connections without a server name".to_owned(),
                 name => format!("{name:?}"),
             };
-            self.step(
-                "tls",
-                format!("no Host or TLSContext has a certificate for {lacking}: the handshake is refused"),
-            );
+            self.step("tls", format!("nothing here takes TLS for {lacking}: the handshake is refused"));
             if request.balanced {
                 self.step("answer", front::REFUSED.to_owned());
             }
@@ -80,7 +80,11 @@ impl Way {
             return;
         }
         match &chain.serve {
-            Serve::Tcp(route) => self.relay("bytes", &route.source, &route.targets, read),
+            Serve::Tcp(route) => {
+                let passes = entry.tls && matches!(chain.tls, ChainTls::Untouched);
+                let bytes = if passes { "bytes, encrypted by the client and the service" } else { "bytes" };
+                self.relay(bytes, &route.source, &route.targets, read);
+            }
             Serve::Udp(route) => self.relay("datagrams", &route.source, &route.targets, read),
             Serve::Http(server) => {
                 let name = (entry.tls && request.named).then_some(request.name.as_str());
@@ -209,6 +213,7 @@ impl Way {
             self.step("refused", format!("{}: {}", refusal.status, refusal.reason));
         }
         self.step("path", told.path);
+        self.guards_of_server(server);
         if let Some((pattern, source)) = &told.host {
             self.step_of("host", pattern.clone(), source);
         }
@@ -242,6 +247,9 @@ impl Way {
 
     fn route(&mut self, route: &Route, position: usize, read: &Read) {
         self.step_of("route", format!("number {}: {}", position + 1, route.name), &route.source);
+        if let Some(guard) = &route.guard {
+            self.guard_of_route(guard);
+        }
         if let Some(fault) = &route.fault {
             self.fault(fault);
         }

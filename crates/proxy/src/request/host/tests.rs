@@ -9,7 +9,8 @@ fn host(name: &str, port: Option<u16>) -> Host {
 fn authorities() {
     for (text, expected) in [
         ("Example.COM", host("example.com", None)),
-        ("a_b-c.d~e.:8080", host("a_b-c.d~e.", Some(8080))),
+        ("a_b-c.d~e.:8080", host("a_b-c.d~e", Some(8080))),
+        ("Example.com.", host("example.com", None)),
         ("192.0.2.1:1", host("192.0.2.1", Some(1))),
         ("[2001:DB8::1]", host("[2001:db8::1]", None)),
         ("[::1]:65535", host("[::1]", Some(65535))),
@@ -45,6 +46,9 @@ fn authorities() {
         "a?b",
         "a#b",
         "*",
+        ".",
+        ".:80",
+        "a..",
     ] {
         assert!(parse_authority(text).is_err(), "{text}");
     }

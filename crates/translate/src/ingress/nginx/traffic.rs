@@ -128,7 +128,11 @@ fn custom_headers(annotations: &mut Annotations<'_, '_>, policy: &mut Policy, se
                 policy.response_headers.add.push(HeaderEdit { name, value, append: false });
             }
             _ => {
-                annotations.bad(NAME, format!("'{name}' of the ConfigMap is not a header field"), "repair it")
+                annotations.bad(
+                    NAME,
+                    format!("'{name}' of the ConfigMap is not a header field"),
+                    "repair it",
+                );
             }
         }
     }

@@ -116,10 +116,7 @@ fn tls(annotations: &mut Annotations<'_, '_>, source: &Source, secrets: &mut Sec
         }
         return client;
     };
-    let secret = match secret_name(annotations, "proxy-ssl-secret", written) {
-        Some(secret) => secret,
-        None => return client,
-    };
+    let Some(secret) = secret_name(annotations, "proxy-ssl-secret", written) else { return client };
     // A certificate of our own is there when the Secret has one.
     if secrets.has_entry(&secret, "tls.crt") {
         match secrets.certificate(&secret, annotations.findings) {

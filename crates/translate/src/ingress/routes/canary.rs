@@ -47,7 +47,7 @@ fn demands(terms: &Canary) -> Vec<(&'static str, Side, HeaderMatch)> {
     let mut demand = |word, side, header| demands.push((word, side, header));
     match &terms.header {
         Some((name, Some(value))) => {
-            demand("canary-header", Side::Canary, HeaderMatch::new(name.clone(), value.clone()))
+            demand("canary-header", Side::Canary, HeaderMatch::new(name.clone(), value.clone()));
         }
         Some((name, None)) => {
             let says = |value: &str| HeaderMatch::new(name.clone(), ValueMatch::Exact(value.to_owned()));

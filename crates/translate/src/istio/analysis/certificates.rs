@@ -1,5 +1,7 @@
 //! Certificates that are shown.
 
+use std::collections::BTreeMap;
+
 use plenipo_model::{Accepts, ChainTls, HostPattern};
 use plenipo_resources::Object;
 
@@ -8,9 +10,11 @@ use crate::findings::Findings;
 
 /// Certificates for other names than those that they are shown for. (When they end, only who knows the time can tell.)
 pub(super) fn other_names(scene: &Scene<'_, '_>, findings: &mut Findings) {
+    let gateways: BTreeMap<&str, &Object> =
+        scene.servers.iter().map(|server| (server.source.as_str(), server.gateway)).collect();
     for chain in scene.edge.listeners.iter().flat_map(|listener| &listener.chains) {
         let (Accepts::Tls(names), ChainTls::Terminate(tls)) = (&chain.accepts, &chain.tls) else { continue };
-        let Some(gateway) = gateway(scene, &chain.source.to_string()) else { continue };
+        let Some(gateway) = gateways.get(chain.source.as_str()) else { continue };
         // Clients of the mesh look at the identity, and at no name.
         if tls.certificates.iter().any(|one| !one.uris().is_empty()) {
             continue;
@@ -34,9 +38,4 @@ pub(super) fn other_names(scene: &Scene<'_, '_>, findings: &mut Findings) {
             findings.warn(gateway, "certificate-for-other-name", "spec.servers", message, fix);
         }
     }
-}
-
-/// The Gateway that is meant by the name of a source.
-fn gateway<'a>(scene: &Scene<'_, 'a>, source: &str) -> Option<&'a Object> {
-    scene.servers.iter().map(|server| server.gateway).find(|gateway| gateway.id.to_string() == source)
 }

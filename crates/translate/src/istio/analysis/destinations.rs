@@ -1,5 +1,7 @@
 //! Where routes send requests and connections.
 
+use std::sync::Arc;
+
 use plenipo_resources::core::Service;
 use plenipo_resources::istio::Destination;
 use plenipo_resources::{Object, View};
@@ -96,22 +98,22 @@ pub(super) fn rule_for_nobody(scene: &Scene<'_, '_>, findings: &mut Findings) {
 }
 
 fn is_known(scene: &Scene<'_, '_>, host: &str, namespace: &str) -> bool {
-    let declared = |object: &std::sync::Arc<Object>| match &object.view {
+    if scene.service(host, namespace).is_some() {
+        return true;
+    }
+    let declared = |object: &Arc<Object>| match &object.view {
         View::ServiceEntry(entry) => entry.hosts.iter().any(|one| one.eq_ignore_ascii_case(host)),
         _ => false,
     };
-    let place = host.split('.').take(2).collect::<Vec<_>>();
-    let given = |name: &str, space: &str| {
-        scene.options.resolve.keys().any(|(known, _)| *known == format!("{name}.{space}"))
-    };
-    let resolved = matches!(place[..], [name, space] if given(name, space));
-    // Only its endpoints may be known.
-    let sliced = scene.set.of_kind("EndpointSlice").iter().any(|object| match &object.view {
-        View::EndpointSlice(slice) => place.first() == Some(&slice.service.as_str()),
+    let mut labels = host.split('.');
+    let (Some(name), Some(space)) = (labels.next(), labels.next()) else { return false };
+    // Only its endpoints may be known, or its address.
+    let sliced = |object: &Arc<Object>| match &object.view {
+        View::EndpointSlice(slice) => *object.id.namespace == *space && slice.service == name,
         _ => false,
-    });
-    resolved
-        || sliced
-        || scene.service(host, namespace).is_some()
+    };
+    let given = format!("{name}.{space}");
+    scene.options.resolve.keys().any(|(known, _)| *known == given || known == host)
         || scene.set.of_kind("ServiceEntry").iter().any(declared)
+        || scene.set.of_kind("EndpointSlice").iter().any(sliced)
 }
