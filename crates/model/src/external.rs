@@ -91,6 +91,10 @@ pub struct HttpCheck {
     /// exactly here is left out when the yes does not have them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstream_headers: Vec<NameMatch>,
+    /// So it is with fields that clients usually bring too (`authorization`, `cookie`, `x-forwarded-for`); else those stay
+    /// when the yes does not have them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaces_all: bool,
     /// Fields of a yes that the client gets with the upstream's response.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub client_headers_on_success: Vec<NameMatch>,
@@ -197,6 +201,7 @@ impl HttpCheck {
             any_success: false,
             strict_refusals: false,
             upstream_headers: Vec::new(),
+            replaces_all: false,
             client_headers_on_success: Vec::new(),
             client_headers_on_refusal: None,
             sign_in: None,

@@ -205,6 +205,28 @@ impl PathMatch {
         }
     }
 
+    /// Does every path that `other` matches match this, too? Told of plain text only: where it is in doubt, no.
+    pub fn covers(&self, other: &Self) -> bool {
+        let segments = |text: &str, other: &Self| match other {
+            Self::Exact(path) => Self::Segments(text.to_owned()).matches(path),
+            Self::Segments(path) => {
+                let path = path.strip_suffix('/').unwrap_or(path);
+                Self::Segments(text.to_owned()).matches(path)
+            }
+            Self::Prefix(path) => path.starts_with(&format!("{}/", text.strip_suffix('/').unwrap_or(text))),
+            _ => false,
+        };
+        match (self, other) {
+            (one, other) if one == other => true,
+            (Self::Segments(text), other) => segments(text, other),
+            (Self::Prefix(text), Self::Exact(path) | Self::Prefix(path)) => path.starts_with(text.as_str()),
+            (Self::Prefix(text), Self::Segments(path)) => {
+                path.strip_suffix('/').unwrap_or(path).starts_with(text.as_str())
+            }
+            _ => false,
+        }
+    }
+
     /// Length of the part of `path` that [`crate::PathRewrite::Matched`] replaces. The path must match.
     pub fn matched_len(&self, path: &str) -> usize {
         match self {
@@ -217,4 +239,33 @@ impl PathMatch {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_covers_matches_all_that_the_other_matches() {
+        let texts = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/"];
+        let matches = texts.map(|text| {
+            [
+                PathMatch::Exact(text.to_owned()),
+                PathMatch::Prefix(text.to_owned()),
+                PathMatch::Segments(text.to_owned()),
+            ]
+        });
+        let matches = matches.as_flattened();
+        let paths = ["/", "/a", "/a/", "/ab", "/ab/c", "/a/b", "/a/b/", "/a/bc", "/a/b/c", "/b", "//"];
+        for (wide, narrow) in matches.iter().flat_map(|wide| matches.iter().map(move |narrow| (wide, narrow)))
+        {
+            let all = paths.iter().all(|path| !narrow.matches(path) || wide.matches(path));
+            assert!(all || !wide.covers(narrow), "{wide:?} does not cover {narrow:?}");
+        }
+        let segments = |text: &str| PathMatch::Segments(text.to_owned());
+        let prefix = |text: &str| PathMatch::Prefix(text.to_owned());
+        assert!(prefix("/a").covers(&segments("/a")) && prefix("/a").covers(&segments("/a/b")));
+        assert!(segments("/a").covers(&prefix("/a/")) && !segments("/a").covers(&prefix("/a")));
+        assert!(!prefix("/a/").covers(&segments("/a/")));
+    }
 }

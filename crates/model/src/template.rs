@@ -68,6 +68,9 @@ pub enum Operator {
     DownstreamPeerUriSan,
     DownstreamPeerDnsSan,
     DownstreamPeerCert,
+    /// `%DOWNSTREAM_PEER_VERIFIED%`: `SUCCESS` for a client certificate that its authority vouches for, `FAILED:unverified` for
+    /// one that was let in without that, `NONE` without any (as nginx' `$ssl_client_verify`; Envoy has no such operator).
+    DownstreamPeerVerified,
     RequestedServerName,
     RouteName,
     Hostname,
@@ -220,6 +223,7 @@ fn named(name: &str, argument: Option<&str>) -> Result<Operator, TemplateError> 
         "DOWNSTREAM_PEER_URI_SAN" => O::DownstreamPeerUriSan,
         "DOWNSTREAM_PEER_DNS_SAN" => O::DownstreamPeerDnsSan,
         "DOWNSTREAM_PEER_CERT" => O::DownstreamPeerCert,
+        "DOWNSTREAM_PEER_VERIFIED" => O::DownstreamPeerVerified,
         "REQUESTED_SERVER_NAME" => O::RequestedServerName,
         "ROUTE_NAME" => O::RouteName,
         "HOSTNAME" => O::Hostname,

@@ -48,9 +48,7 @@ impl<'a> Subject<'a> {
             connection: &exchange.connection,
             client: exchange.client,
             // Who somebody believed tells of, or who proved it to us.
-            shown: exchange
-                .shown()
-                .filter(|_| exchange.identity.is_some() || is_verified(&exchange.connection)),
+            shown: exchange.shown().filter(|shown| shown.verified),
             request: Some(Wish { parts, claims }),
         }
     }
@@ -60,7 +58,7 @@ impl<'a> Subject<'a> {
         Self {
             connection,
             client: connection.peer.ip(),
-            shown: connection.shown().filter(|_| is_verified(connection)),
+            shown: connection.shown().filter(|shown| shown.verified),
             request: None,
         }
     }
@@ -146,10 +144,6 @@ impl Wish<'_> {
             _ => false,
         }
     }
-}
-
-fn is_verified(connection: &Connection) -> bool {
-    connection.tls.as_ref().is_some_and(|tls| tls.client_verified)
 }
 
 /// Without the dot that stands for the root of the DNS: the name is the same (RFC 3986 §3.2.2).

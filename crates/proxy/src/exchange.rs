@@ -82,6 +82,8 @@ pub struct Shown<'a> {
     pub client: &'a ClientCertificate,
     /// All that were shown, leaf first.
     pub chain: &'a [CertificateDer<'static>],
+    /// An authority that is believed vouches for it: the leaf says who the client is.
+    pub verified: bool,
     /// URIs of the certificate that they were shown to.
     pub own_uris: &'a [String],
 }
@@ -162,7 +164,8 @@ impl Connection {
     pub fn shown(&self) -> Option<Shown<'_>> {
         let tls = self.tls.as_ref()?;
         let client = tls.client.as_ref()?;
-        Some(Shown { client, chain: &tls.client_chain, own_uris: &tls.own_uris })
+        let (chain, verified) = (&*tls.client_chain, tls.client_verified);
+        Some(Shown { client, chain, verified, own_uris: &tls.own_uris })
     }
 
     /// An address as the value of a header field.
@@ -175,7 +178,10 @@ impl Exchange {
     /// The client's certificate: the one that somebody believed tells of, else that of the connection.
     pub fn shown(&self) -> Option<Shown<'_>> {
         match &self.identity {
-            Some(identity) => Some(Shown { client: &identity.client, chain: &identity.chain, own_uris: &[] }),
+            Some(identity) => {
+                let Identity { client, chain } = &**identity;
+                Some(Shown { client, chain, verified: true, own_uris: &[] })
+            }
             None => self.connection.shown(),
         }
     }

@@ -154,6 +154,15 @@ impl Changes {
     }
 }
 
+/// What a request is changed by that passes without an answer: the fields that only the service may set are not left as
+/// the client sent them.
+pub(crate) fn unanswered(service: &ExternalAuthorization) -> Changes {
+    match &service.protocol {
+        ExternalProtocol::Http(check) => Changes { remove: http::own(check).collect(), ..Changes::default() },
+        ExternalProtocol::Grpc(_) => Changes::default(),
+    }
+}
+
 fn is_protected(name: &HeaderName) -> bool {
     use header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
     [HOST, CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)

@@ -263,6 +263,11 @@ fn connection_value<'a>(operator: &Operator, exchange: &'a Exchange) -> Value<'a
         O::DownstreamTlsVersion | O::DownstreamTlsCipher | O::RequestedServerName => {
             connection.tls.as_ref().map_or(Value::Missing, |tls| tls_value(operator, tls))
         }
+        O::DownstreamPeerVerified => Value::text(match exchange.shown() {
+            None => "NONE",
+            Some(Shown { verified: true, .. }) => "SUCCESS",
+            Some(_) => "FAILED:unverified",
+        }),
         _ => exchange.shown().map_or(Value::Missing, |shown| certificate_value(operator, shown)),
     }
 }

@@ -317,7 +317,7 @@ async fn route(
         }
     }
     if let Some(rule) = &model.fault {
-        let (waited, aborted) = fault::befall(rule, &http.worker.random, &arrived.parts).await;
+        let (waited, aborted) = Box::pin(fault::befall(rule, &http.worker.random, &arrived.parts)).await;
         if waited {
             arrived.exchange.flags = "DI";
         }

@@ -47,7 +47,7 @@ fn set(headers: &mut HeaderMap, mut value: Vec<u8>, hop: &str) {
 }
 
 /// This hop's element. The order of the keys, and that `Subject` and `URI` are there even when empty, is Envoy's.
-fn hop(details: ClientCertDetails, Shown { client, chain, own_uris }: Shown<'_>) -> String {
+fn hop(details: ClientCertDetails, Shown { client, chain, own_uris, .. }: Shown<'_>) -> String {
     let mut keys: Vec<String> = own_uris.iter().map(|uri| format!("By={}", quoted(uri))).collect();
     keys.push(format!("Hash={}", client.sha256));
     if details.cert {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::object::ObjectId;
-use crate::problem::{Problem, Severity};
+use crate::problem::Problem;
 
 /// What became of the objects of a [`crate::Set`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -73,10 +73,5 @@ impl Report {
             self.general.iter().chain(self.verdicts.values().flat_map(|verdict| &verdict.problems)).collect();
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.cmp(b)));
         all
-    }
-
-    /// The worst severity found.
-    pub fn worst(&self) -> Option<Severity> {
-        self.problems().first().map(|problem| problem.severity)
     }
 }

@@ -3,7 +3,9 @@
 mod backend;
 mod class;
 mod controller;
+mod guards;
 mod hosts;
+mod in_front;
 mod listeners;
 mod nginx;
 mod options;
@@ -24,6 +26,7 @@ use self::backend::Clusters;
 use self::class::{Classes, Flavour, Owner};
 use self::controller::Controller;
 use self::hosts::HostPaths;
+use self::in_front::InFront;
 use self::listeners::{Served, Serving};
 use self::path::Path;
 use self::policy::Policy;
@@ -51,6 +54,8 @@ struct Entry<'a> {
     object: &'a Object,
     spec: &'a Ingress,
     flavour: Flavour,
+    /// Its class, if that is among the objects.
+    class: Option<&'a Object>,
     source: Source,
     policy: Policy,
 }
@@ -66,6 +71,9 @@ fn concerns(object: &Object) -> bool {
             | View::Secret(_)
             | View::ConfigMap(_)
             | View::Listener(_)
+            | View::AuthService(_)
+            | View::AuthorizationPolicy(_)
+            | View::RequestAuthentication(_)
             | View::DestinationRule(_)
             | View::ServiceEntry(_)
             | View::PeerAuthentication(_)
@@ -86,12 +94,14 @@ fn translate(reader: Reader<'_>) -> Edge {
     let controller = Controller::find(set);
     let reader =
         nginx::Reader { world, secrets: &mut secrets, clusters: &mut clusters, findings, controller };
-    let entries = entries(world, reader);
+    let mut entries = entries(world, reader);
+    guards::close_emissary(&mut entries, world, findings);
     if entries.iter().any(|entry| entry.flavour == Flavour::Nginx) {
         controller.report(findings);
     }
     if entries.iter().any(|entry| entry.flavour == Flavour::Istio) {
         mesh = Mesh::read(set, options, findings);
+        guards::close_istio(&mut entries, &mesh, world, findings);
         let identity = istio::identity(options, set, &mut secrets, findings);
         clusters.through(Destinations::new(&mesh, set, options, directory, identity, findings));
     }
@@ -155,7 +165,8 @@ fn entries<'a>(world: World<'a>, mut reader: nginx::Reader<'_, 'a>) -> Vec<Entry
         let id = &object.id;
         let source = Source::new(["Ingress ", &id.namespace, "/", &id.name].concat());
         let policy = reader.read(object, flavour, &source);
-        entries.push(Entry { object, spec, flavour, source, policy });
+        let class = classes.class(object, spec);
+        entries.push(Entry { object, spec, flavour, class, source, policy });
     }
     entries
         .sort_by(|a, b| (&a.object.meta.created, &a.object.id).cmp(&(&b.object.meta.created, &b.object.id)));
@@ -211,12 +222,13 @@ fn serving<'a>(
     }
     let is_nginx = entries.iter().any(|entry| entry.flavour == Flavour::Nginx);
     let controller = if is_nginx { Controller::find(world.set) } else { Controller::default() };
+    let in_front = InFront::read(entries, &controller, findings);
     Serving {
         hosts: served,
         fallback,
         strict_transport: controller.strict_transport(),
-        proxy_protocol: controller.proxy_protocol(),
-        server: HttpServer { forwarding: controller.forwarding(), ..server(entries) },
+        proxy_protocol: in_front.proxy_protocol,
+        server: HttpServer { forwarding: in_front.forwarding, ..server(entries) },
     }
 }
 

@@ -59,6 +59,7 @@ use crate::secrets::Secrets;
 pub(crate) use destinations::{Carries, Destinations, Wanted};
 pub(crate) use mesh::Mesh;
 pub use options::{IstioOptions, Locality};
+pub(crate) use security::guard_of_ingresses;
 
 pub(crate) const DIALECT: Dialect = Dialect { concerns, translate };
 
@@ -165,6 +166,13 @@ fn chronological(object: &Object) -> (&str, &str, &str) {
 }
 
 /// Names the fields that nobody reads.
+/// A field of this part of an object that nobody understands. It may have been what protects something.
+fn unknown_within<'o>(object: &'o Object, part: &str) -> Option<&'o String> {
+    let within =
+        |unknown: &&String| unknown.strip_prefix(part).is_some_and(|rest| rest.starts_with(['.', '[']));
+    object.unknown_fields.iter().find(within)
+}
+
 fn unknown_fields(object: &Object, findings: &mut Findings) {
     for field in &object.unknown_fields {
         let message =

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plenipo_model::Edge;
-use plenipo_resources::{Object, ObjectId, Report, Set, Severity, Verdict};
+use plenipo_resources::{Code, Object, ObjectId, Report, Set, Severity, Verdict, View};
 
+use crate::changes::Changes;
 use crate::memory::{Memory, Translation};
 use crate::options::Options;
 
@@ -29,8 +30,45 @@ impl LastGood {
     /// before, the versions accepted before serve. The report speaks of the objects as they are now, and says of those
     /// that an earlier version serves.
     ///
-    /// What is no longer in the set is forgotten: a deleted object serves nothing.
+    /// What is no longer in the set is forgotten: a deleted object serves nothing. But a Secret that something which is still
+    /// there goes on asking for serves with what it held: nobody deletes one to take a name off the air, and those who renew
+    /// certificates often delete and create.
     pub fn apply(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
+        let mut gone = self.gone_secrets(set);
+        if gone.is_empty() {
+            return self.apply_to(set, options);
+        }
+        let refused = self.memory.translate(&set.with(gone.values().cloned()), options).refused;
+        gone.retain(|id, _| !refused.contains(id));
+        let whole = set.with(gone.values().cloned());
+        if self.memory.translate(set, options).edge == self.memory.translate(&whole, options).edge {
+            return self.apply_to(set, options);
+        }
+        let (edge, mut report) = self.apply_to(&whole, options);
+        for secret in gone.values() {
+            let message = "it is gone, and what it held serves on: what names it has nothing else".to_owned();
+            let fix = "create it again, or remove what names it";
+            report.add(secret.problem(Severity::Warning, Code("secret-gone"), "", message, fix));
+        }
+        (edge, report)
+    }
+
+    /// Secrets that were there the last time (or served as if they were), in the version accepted then.
+    fn gone_secrets(&self, set: &Set) -> Kept {
+        let mut gone = Kept::new();
+        for object in Changes::between(&self.set, set).gone {
+            let id = &object.id;
+            if !matches!(object.view, View::Secret(_)) || set.get(&id.kind, &id.namespace, &id.name).is_some()
+            {
+                continue;
+            }
+            let accepted = self.refused.get(id).cloned().unwrap_or_else(|| Some(Arc::clone(&object)));
+            gone.extend(accepted.map(|accepted| (id.clone(), accepted)));
+        }
+        gone
+    }
+
+    fn apply_to(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
         let Translation { mut edge, mut report, refused } = self.memory.translate(set, options);
         self.remember(set, &refused);
         // Secrets first: what names a broken one is mostly good itself, and then its newest version serves.

@@ -79,7 +79,8 @@ impl Memory {
         self.material.follow(&changes);
         let places = self.slices.follow(&changes);
         let directory = Directory::new(set, &self.slices);
-        let another = self.options.as_ref() != Some(options);
+        // Objects that cannot be read are no objects, and may have been what protects something.
+        let another = self.options.as_ref() != Some(options) || self.set.problems() != set.problems();
         if another {
             self.options = Some(options.clone());
         }

@@ -159,7 +159,10 @@ fn is_told(map: &Map<String, Value>) -> bool {
     let (added, removed) = (lists("add"), lists("remove"));
     let names: Vec<&str> = added.iter().filter_map(|edit| edit["name"].as_str()).collect();
     let told = ["x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-scheme", "x-scheme"];
-    let own = |name: &str| name.starts_with("ssl-client-") || name == "x-envoy-external-address";
+    let own = |name: &str| {
+        name.replace('_', "-").starts_with("ssl-client-")
+            || ["x-envoy-external-address", "x_real_ip"].contains(&name)
+    };
     names == told && removed.iter().all(|name| name.as_str().is_some_and(own))
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use plenipo_model::{Edge, Serve};
 use plenipo_resources::{
-    Object, ObjectId, Origin, Report, Set, SetBuilder, Severity, State, decode, documents,
+    Code, Object, ObjectId, Origin, Report, Set, SetBuilder, Severity, State, decode, documents,
 };
 use plenipo_translate::{LastGood, Options, translate};
 use proptest::prelude::*;
@@ -43,7 +43,28 @@ struct Forgetful {
 }
 
 impl Forgetful {
+    /// Secrets that are gone serve on, while it makes a difference.
     fn apply(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
+        let is_gone =
+            |id: &ObjectId| &*id.kind == "Secret" && set.get(&id.kind, &id.namespace, &id.name).is_none();
+        let mut gone = self.accepted.clone();
+        gone.retain(|id, _| is_gone(id));
+        let judged = translate(&with(set, &gone), options).1;
+        gone.retain(|id, _| !is_refused(&judged, id));
+        let whole = with(set, &gone);
+        if gone.is_empty() || translate(set, options).0 == translate(&whole, options).0 {
+            return self.apply_to(set, options);
+        }
+        let (edge, mut report) = self.apply_to(&whole, options);
+        for secret in gone.values() {
+            let message = "it is gone, and what it held serves on: what names it has nothing else".to_owned();
+            let fix = "create it again, or remove what names it";
+            report.add(secret.problem(Severity::Warning, Code("secret-gone"), "", message, fix));
+        }
+        (edge, report)
+    }
+
+    fn apply_to(&mut self, set: &Set, options: &Options) -> (Edge, Report) {
         let (mut edge, mut report) = translate(set, options);
         let mut judged = report.clone();
         let mut versions: BTreeMap<ObjectId, Arc<Object>> = BTreeMap::new();
@@ -127,6 +148,25 @@ fn every_case_comes_out_the_same_whatever_was_before() {
             let found = last_good.apply(step, &options);
             assert_eq!(found.1, expected.1, "{name}");
             assert!(found.0 == expected.0, "{name}: {:#?}\n{:#?}", found.0, expected.0);
+        }
+    }
+}
+
+/// An object that cannot be read is no object of the set: what it may have protected is closed all the same, and only as
+/// long as it is there.
+#[test]
+fn what_cannot_be_read_closes_at_once() {
+    for (name, text) in CASES.iter() {
+        let (set, options) = (fixture::set(text), fixture::options(text));
+        let mut builder = SetBuilder::default();
+        set.objects().iter().for_each(|object| builder.add(Arc::clone(object)));
+        let without = builder.build();
+        let mut last_good = LastGood::default();
+        for step in [&without, &set, &without] {
+            let (edge, report) = last_good.apply(step, &options);
+            let expected = translate(step, &options);
+            assert_eq!(report, expected.1, "{name}");
+            assert!(edge == expected.0, "{name}");
         }
     }
 }

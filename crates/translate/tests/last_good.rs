@@ -105,8 +105,30 @@ fn a_broken_secret_keeps_its_certificate() {
         "it serves with the version accepted before of what it refers to",
     );
 
+    let (edge, report) = last_good.apply(&set(&[FRONT, &app]), &options);
+    assert_eq!(tls(&edge), Some(&ChainTls::Terminate(certificate.clone())), "gone altogether, as well");
+    check(&report, "Secret", "www", State::Accepted, "what it held serves on");
+}
+
+#[test]
+fn a_secret_that_is_gone_serves_for_as_long_as_it_is_named() {
+    let app = mapping("{hostname: '*', prefix: /app/, service: app}");
+    let renamed = mapping("{hostname: '*', prefix: /renamed/, service: app}");
+    let mut last_good = LastGood::default();
+    let options = Options::default();
+    let (before, _) = last_good.apply(&set(&[FRONT, GOOD_SECRET, &app]), &options);
+    for _ in 0..2 {
+        let (edge, report) = last_good.apply(&set(&[FRONT, &app]), &options);
+        assert_eq!(edge, before);
+        check(&report, "Secret", "www", State::Accepted, "what it held serves on");
+    }
+    let (edge, _) = last_good.apply(&set(&[FRONT, &renamed]), &options);
+    assert_eq!(tls(&edge), tls(&before), "changes elsewhere are no reason to forget it");
+
+    let nobody = last_good.apply(&set(&[&app]), &options);
+    assert_eq!(nobody, LastGood::default().apply(&set(&[&app]), &options), "nobody names it");
     let (edge, _) = last_good.apply(&set(&[FRONT, &app]), &options);
-    assert!(matches!(tls(&edge), Some(ChainTls::Broken(_))), "a deleted Secret is no longer shown");
+    assert!(matches!(tls(&edge), Some(ChainTls::Broken(_))), "it is forgotten by then");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::proxies;
 
 const MODE: &str = "routing.http.xff_header_processing.mode";
 const CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
+const OUR_INGRESSES: &str = "plenipo.io/ingress-controller";
 const FIELDS: [&str; 2] = ["xff_num_trusted_hops", "use_remote_address"];
 
 pub(super) fn find(scene: &Scene<'_>, found: &mut Findings) {
@@ -54,14 +55,19 @@ fn counted(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found:
                 passage.name(),
             ),
         );
-        finding.fix(match is_of_istio(scene, passage) {
-            true => {
+        finding.fix(match writer(scene, passage) {
+            Writer::Istio => {
                 format!("write gatewayTopology.numTrustedProxies: {proxies} into meshConfig.defaultConfig")
             }
-            false => format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false"),
+            Writer::Ingress => {
+                format!("annotate the IngressClass with plenipo.io/trusted-proxies: \"{proxies}\"")
+            }
+            Writer::Emissary => {
+                format!("write xff_num_trusted_hops: {proxies} and use_remote_address: false")
+            }
         });
         mend(scene, passage, finding);
-    } else if server.forwarding.use_remote_address && !is_of_istio(scene, passage) {
+    } else if server.forwarding.use_remote_address && writer(scene, passage) == Writer::Emissary {
         let finding = found.on(
             6,
             object,
@@ -100,9 +106,14 @@ fn believed(scene: &Scene<'_>, passage: &Passage<'_>, server: &HttpServer, found
         }
     );
     let finding = found.on(5, object, field, message);
-    finding.fix(match is_of_istio(scene, passage) {
-        true => "trust nobody (gatewayTopology.numTrustedProxies: 0) and use the PROXY protocol; or close this way",
-        false => {
+    finding.fix(match writer(scene, passage) {
+        Writer::Istio => {
+            "trust nobody (gatewayTopology.numTrustedProxies: 0) and use the PROXY protocol; or close this way"
+        }
+        Writer::Ingress => {
+            "trust nobody (no plenipo.io/trusted-proxies, no use-forwarded-headers) and use the PROXY protocol; or close this way"
+        }
+        Writer::Emissary => {
             "trust nobody (xff_num_trusted_hops: 0, use_remote_address: true) and use the PROXY protocol; or close this way"
         }
     });
@@ -117,8 +128,15 @@ fn place<'a>(
     passage: &Passage<'a>,
 ) -> (&'a std::sync::Arc<plenipo_resources::Object>, &'static str) {
     let listener = scene.object_of(&passage.gateway.source);
-    if let Some(gateway) = listener.filter(|_| is_of_istio(scene, passage)) {
-        return mesh_settings(scene).unwrap_or((gateway, ""));
+    match writer(scene, passage) {
+        Writer::Istio => return mesh_settings(scene).unwrap_or((listener.unwrap_or(passage.service), "")),
+        Writer::Ingress => {
+            let class = scene.set.of_kind("IngressClass").iter().find(|object| {
+                matches!(&object.view, View::IngressClass(class) if class.controller == OUR_INGRESSES)
+            });
+            return class.map_or((passage.service, ""), |class| (class, "/metadata/annotations"));
+        }
+        Writer::Emissary => {}
     }
     if let Some(object) = listener
         && matches!(&object.view, View::Listener(spec) if spec.l7_depth.is_some_and(|depth| depth > 0))
@@ -131,9 +149,22 @@ fn place<'a>(
     }
 }
 
-/// Istio's gateways always append the peer's address, and have one number: that of the proxies in front.
-fn is_of_istio(scene: &Scene<'_>, passage: &Passage<'_>) -> bool {
-    scene.object_of(&passage.gateway.source).is_some_and(|object| matches!(object.view, View::Gateway(_)))
+/// Whose objects say who is believed on an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Emissary,
+    /// Its gateways always append the peer's address, and have one number: that of the proxies in front.
+    Istio,
+    /// The same, by the class.
+    Ingress,
+}
+
+fn writer(scene: &Scene<'_>, passage: &Passage<'_>) -> Writer {
+    match scene.object_of(&passage.gateway.source) {
+        Some(object) if matches!(object.view, View::Gateway(_)) => Writer::Istio,
+        None if passage.gateway.source.as_str() == "Ingress" => Writer::Ingress,
+        _ => Writer::Emissary,
+    }
 }
 
 /// Where the settings of the whole mesh are written.

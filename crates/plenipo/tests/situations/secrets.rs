@@ -47,6 +47,12 @@ async fn a_broken_secret_serves_as_it_was_and_a_wrong_one_never() {
     assert_eq!(scene.secure("b.test", "b.test", &authority, None).await, 200, "the one before");
     let told = scene.report.problems().iter().any(|problem| problem.message.contains("keeps serving"));
     assert!(told, "{:?}", scene.report.problems());
+    // One that is deleted while a server names it serves on, too.
+    scene.change(&yaml(&secret(&a, "a"))).await;
+    assert_eq!(scene.secure("b.test", "b.test", &authority, None).await, 200);
+    let told = scene.report.problems().iter().any(|problem| problem.message.contains("serves on"));
+    assert!(told, "{:?}", scene.report.problems());
+    assert_eq!(scene.secure("a.test", "a.test", &authority, None).await, 200);
 }
 
 #[tokio::test]

@@ -74,7 +74,9 @@ fn attributes(question: &Question<'_>, raw: bool) -> CheckRequest {
     let connection = &exchange.connection;
     let shown = exchange.shown();
     let source = Peer {
+        // Who is vouched for by nobody may call himself what he likes.
         principal: shown
+            .filter(|shown| shown.verified)
             .map(|shown| named(&shown.client.uris, &shown.client.dns, &shown.client.subject))
             .unwrap_or_default(),
         certificate: shown
@@ -174,7 +176,11 @@ fn read(body: &[u8]) -> Result<Answer, NoAnswer> {
     let code = response.status.map_or(0, |status| status.code);
     match response.http_response {
         Some(HttpResponse::Ok(ok)) if code == 0 => {
-            let remove = ok.headers_to_remove.iter().filter_map(|name| name.parse().ok()).collect();
+            // A field that cannot be written as the service says is not left as the client sent it.
+            let unwritable = ok.headers.iter().filter(|option| field((*option).clone()).is_none());
+            let unwritable = unwritable.filter_map(|option| option.header.as_ref()).map(|header| &header.key);
+            let remove = ok.headers_to_remove.iter().chain(unwritable);
+            let remove = remove.filter_map(|name| name.parse().ok()).collect();
             let request = ok.headers.into_iter().filter_map(field).collect();
             let mut response = HeaderMap::new();
             for field in ok.response_headers_to_add.into_iter().filter_map(field) {

@@ -10,6 +10,7 @@ use super::{
     Answer, Changes, Field, How, NoAnswer, Question, Refused, end_to_end, exchange, is_protected, upstream,
 };
 use crate::body::RequestBody;
+use crate::headers;
 use crate::render::{Facts, render, render_header};
 use crate::worker::Worker;
 
@@ -25,7 +26,7 @@ pub(super) async fn ask(
     let upstream = upstream(worker, service)?;
     let (secure, facts) = (upstream.model.tls.is_some(), facts(question));
     let path = path(check, question, &facts)?;
-    let headers = headers(check, question, &facts);
+    let headers = fields(check, question, &facts);
     let request = |protocol| request(check, question, protocol, secure, &path, &headers);
     let (parts, read) = exchange(worker, service, &upstream, question, request).await?;
     let status = parts.status;
@@ -33,8 +34,11 @@ pub(super) async fn ask(
         read?;
         return Ok(Answer::Yes(changes(check, &parts.headers)));
     }
-    let refuses =
-        if check.strict_refusals { matches!(status.as_u16(), 401 | 403) } else { !status.is_server_error() };
+    let refuses = match check.strict_refusals {
+        true => matches!(status.as_u16(), 401 | 403),
+        // A 101, which nobody asked for, is no answer that a client could have.
+        false => !status.is_server_error() && !status.is_informational(),
+    };
     if !refuses {
         return Err(NoAnswer::Status(status));
     }
@@ -75,10 +79,12 @@ fn path(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> Result
     PathAndQuery::try_from(text).map_err(|error| NoAnswer::Question(error.into()))
 }
 
-fn headers(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> HeaderMap {
+fn fields(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> HeaderMap {
     let own = &question.parts.headers;
     let mut headers = end_to_end(own, |name| matches(&check.request_headers, name));
     for added in &check.added {
+        // Also without a value it is not the client's.
+        headers::strip(&added.name, &mut headers);
         if let Some(value) = render_header(&added.value, facts) {
             headers.insert(&added.name, value);
         }
@@ -118,12 +124,7 @@ fn request(
 
 /// What a yes changes. A field that only the service may set is not left as the client sent it.
 fn changes(check: &HttpCheck, answer: &HeaderMap) -> Changes {
-    let own = check.upstream_headers.iter().filter_map(|name| match name {
-        NameMatch::Exact(name) => name.parse().ok(),
-        _ => None,
-    });
-    let own = own.filter(|name| !answer.contains_key(name) && !is_others(name));
-    let mut remove: Vec<HeaderName> = own.collect();
+    let mut remove: Vec<HeaderName> = own(check).filter(|name| !answer.contains_key(name)).collect();
     let named = answer.keys().filter(|name| matches(&check.upstream_headers, name) && !is_protected(name));
     let named: Vec<_> = named.cloned().collect();
     let mut request = Vec::new();
@@ -140,11 +141,31 @@ fn changes(check: &HttpCheck, answer: &HeaderMap) -> Changes {
     Changes { remove, request, response }
 }
 
-/// Is it a field that clients may bring, or that the gateway writes? A service may set these too, and need not.
+/// The fields that only the service may set.
+pub(super) fn own(check: &HttpCheck) -> impl Iterator<Item = HeaderName> {
+    let exact = check.upstream_headers.iter().filter_map(|name| match name {
+        NameMatch::Exact(name) => name.parse().ok(),
+        _ => None,
+    });
+    exact.filter(|name| check.replaces_all || !is_others(name))
+}
+
+/// Is it a field that clients may bring, or that the gateway writes? A service may set these too, and need not. (What
+/// else begins with `x-forwarded-`, as `x-forwarded-user`, is a service's alone.)
 fn is_others(name: &HeaderName) -> bool {
-    let known = ["authorization", "cookie", "proxy-authorization", "user-agent", "x-request-id"];
-    known.contains(&name.as_str())
-        || ["x-forwarded-", "x-envoy-"].iter().any(|start| name.as_str().starts_with(start))
+    const KNOWN: [&str; 10] = [
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "user-agent",
+        "x-forwarded-client-cert",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-request-id",
+    ];
+    KNOWN.contains(&name.as_str()) || name.as_str().starts_with("x-envoy-")
 }
 
 /// To where clients prove who they are.

@@ -46,6 +46,7 @@ fn what_envoy_prints() {
             "192.0.2.1:8443 192.0.2.1 8443",
         ),
         ("%DOWNSTREAM_TLS_VERSION%%DOWNSTREAM_PEER_SUBJECT%%REQUESTED_SERVER_NAME%", "---"),
+        ("%DOWNSTREAM_PEER_VERIFIED%", "NONE"),
         ("%ROUTE_NAME% %CONNECTION_ID% %GRPC_STATUS%", "shop 42 -"),
         ("%DYNAMIC_METADATA(a:b)% %ENVIRONMENT(PLENIPO_NO_SUCH_VARIABLE)% 100%%", "- - 100%"),
     ] {
@@ -72,6 +73,7 @@ fn tls_and_client_certificate() {
         ("%DOWNSTREAM_PEER_SERIAL% %DOWNSTREAM_PEER_FINGERPRINT_256%", &format!("0abc {}", client.sha256)),
         ("%DOWNSTREAM_PEER_URI_SAN%", "spiffe://example.com/client"),
         ("%DOWNSTREAM_PEER_DNS_SAN%", "a.example.com,b.example.com"),
+        ("%DOWNSTREAM_PEER_VERIFIED%", "SUCCESS"),
         ("%DOWNSTREAM_PEER_CERT%", &url_encoded_pem(&tls.client_chain[..1])),
     ] {
         assert_eq!(rendered(template, &facts), expected, "{template}");

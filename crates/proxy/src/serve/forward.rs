@@ -136,8 +136,7 @@ pub(super) async fn forward(
     let endpoint = affinity::endpoint(&upstream.model, &arrived.parts.headers);
     let origin = route.cors.as_ref().and_then(|rules| cors::admitted(rules, &arrived.parts.headers));
     let Arrived { mut exchange, parts, body, looked_at, upgrade, on_upgrade, .. } = *arrived;
-    let limit = body_limit(server, route);
-    let replay = rule.retry.is_some();
+    let (limit, replay) = (body_limit(server, route), rule.retry.is_some());
     let looked_at = looked_at.map(|body| body.go_on(limit, replay));
     let body = looked_at.or_else(|| body.map(|body| Inbound::new(body, limit, replay)));
     let body = body.map(|body| Rc::new(RefCell::new(body)));
@@ -147,55 +146,65 @@ pub(super) async fn forward(
     if let Some(wish) = &upgrade {
         outgoing.upgrades_to(wish);
     }
-    for (mirror, shadow) in rule.mirrors.iter().zip(&*picked.route.mirrors) {
-        if mirror.part.draws((http.worker.random.next() >> 32) as u32) {
-            mirror::send(&http, shadow, &outgoing, mirror.host_suffix, exchange.version);
-        }
-    }
+    mirrored(&http, rule, &picked.route.mirrors, &outgoing, exchange.version);
     // What came before (a fault put in, the word of somebody outside) is not the upstream's.
     let patience = Patience::new(Instant::now(), timeout, target.idle_timeout, outgoing.body.as_ref());
-    http.activity.bear(target.idle_timeout);
-    if exchange.version != Version::HTTP_2 {
-        http.activity.bear_unread(target.idle_timeout);
-    }
+    bear(&http, target.idle_timeout, exchange.version);
     let balancer = server.model.balancer.as_deref();
     let tries = retry::Tries::new(&http, &cluster, rule, (key, endpoint), balancer, &patience);
-    let mut result = tries.run(&mut outgoing, &mut exchange).await;
-    if let (Ok((response, lease)), Some(rules)) = (&mut result, balancer) {
-        let headers = response.headers_mut();
-        affinity::remember(rules.answers, rule, &upstream.model, endpoint, lease.address, headers);
-    }
+    let result = tries.run(&mut outgoing, &mut exchange).await;
     if let Some(body) = &outgoing.body {
         exchange.bytes_received = body.borrow().bytes();
     }
-    match result {
-        Err(failure) => answer::failure(&http, server, Some(route), exchange, failure),
-        Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            match on_upgrade {
-                Some(client) => {
-                    let reached = (Arc::clone(upstream), lease.address);
-                    let finish = Finish::new(&http, server, Some(route), exchange.answered()).upstream(
-                        cluster,
-                        lease,
-                        admission,
-                        outgoing.body,
-                    );
-                    upgrade::accept(&http, finish, target.idle_timeout, client, response, reached)
-                }
-                // Nobody asked for it.
-                None => answer::failure(&http, server, Some(route), exchange, Failure::BadResponse),
-            }
+    let (mut response, lease) = match result {
+        Ok(answered) => answered,
+        Err(failure) => return answer::failure(&http, server, Some(route), exchange, failure),
+    };
+    if let Some(rules) = balancer {
+        let headers = response.headers_mut();
+        affinity::remember(rules.answers, rule, &upstream.model, endpoint, lease.address, headers);
+    }
+    let address = lease.address;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(client) = on_upgrade else {
+            // Nobody asked for it.
+            return answer::failure(&http, server, Some(route), exchange, Failure::BadResponse);
+        };
+        let finish = Finish::new(&http, server, Some(route), exchange.answered());
+        let finish = finish.upstream(cluster, lease, admission, outgoing.body);
+        let reached = (Arc::clone(upstream), address);
+        return upgrade::accept(&http, finish, target.idle_timeout, client, response, reached);
+    }
+    let (mut parts, body) = response.into_parts();
+    incoming(server, route, &exchange, origin.as_ref(), cookie, &mut parts.headers);
+    exchange.details = "via_upstream";
+    let finish = Finish::new(&http, server, Some(route), exchange.answered())
+        .until_drained(upstream, address)
+        .upstream(cluster, lease, admission, outgoing.body)
+        .until(patience);
+    answer::from_upstream(&http, server, route, parts, body, finish)
+}
+
+/// Sends copies to whom the rule names, each by its own chance.
+fn mirrored(
+    http: &Rc<HttpConnection>,
+    rule: &Forward,
+    shadows: &[Arc<Upstream>],
+    outgoing: &Outgoing,
+    version: Version,
+) {
+    for (mirror, shadow) in rule.mirrors.iter().zip(shadows) {
+        if mirror.part.draws((http.worker.random.next() >> 32) as u32) {
+            mirror::send(http, shadow, outgoing, mirror.host_suffix, version);
         }
-        Ok((response, lease)) => {
-            let (mut parts, body) = response.into_parts();
-            incoming(server, route, &exchange, origin.as_ref(), cookie, &mut parts.headers);
-            exchange.details = "via_upstream";
-            let finish = Finish::new(&http, server, Some(route), exchange.answered())
-                .until_drained(upstream, lease.address)
-                .upstream(cluster, lease, admission, outgoing.body)
-                .until(patience);
-            answer::from_upstream(&http, server, route, parts, body, finish)
-        }
+    }
+}
+
+/// The client's connection waits as long as the upstream may.
+fn bear(http: &HttpConnection, idle_timeout: Option<Duration>, version: Version) {
+    http.activity.bear(idle_timeout);
+    if version != Version::HTTP_2 {
+        http.activity.bear_unread(idle_timeout);
     }
 }
 

@@ -177,16 +177,7 @@ fn understand(
         None if forwarded_host.len() == authority.len() => None,
         _ => Some(HeaderValue::from_str(forwarded_host).map_err(|_| malformed("host_invalid"))?),
     };
-    let path = request::canonical_path(target, model.path)?;
-    // RFC 9112 §3.2.4.
-    if path == "*" && parts.method != Method::OPTIONS {
-        return Err(malformed("path_not_absolute"));
-    }
-    if path != target || parts.uri.authority().is_some() {
-        let path = PathAndQuery::try_from(path.as_ref()).map_err(|_| malformed("path_invalid"))?;
-        path.as_str().clone_into(&mut exchange.original_path);
-        parts.uri = path.into();
-    }
+    normalise(model, parts, exchange)?;
     request::check_headers(&mut parts.headers, model.underscores)?;
 
     let peer = Peer::from(&*http.facts);
@@ -214,6 +205,22 @@ fn understand(
     Ok((host, client))
 }
 
+/// The path in its one form, which is from here on all that there is of it.
+fn normalise(model: &HttpServer, parts: &mut Parts, exchange: &mut Exchange) -> Result<(), Failure> {
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let path = request::canonical_path(target, model.path)?;
+    // RFC 9112 §3.2.4.
+    if path == "*" && parts.method != Method::OPTIONS {
+        return Err(malformed("path_not_absolute"));
+    }
+    if path != target || parts.uri.authority().is_some() {
+        let path = PathAndQuery::try_from(path.as_ref()).map_err(|_| malformed("path_invalid"))?;
+        path.as_str().clone_into(&mut exchange.original_path);
+        parts.uri = path.into();
+    }
+    Ok(())
+}
+
 fn malformed(details: &'static str) -> Failure {
     Failure::Request(StatusCode::BAD_REQUEST, details)
 }
@@ -237,8 +244,10 @@ fn unread(exchange: &mut Exchange, refused: &RefusedRequest) -> Failure {
 /// Is somebody with this peer let in at all?
 fn admit(model: &HttpServer, peer: IpAddr, client: &Client) -> Result<(), Failure> {
     let Some(rules) = &model.addresses else { return Ok(()) };
+    // On a socket of both versions, an address of version 4 comes as one of version 6 (RFC 4291 §2.5.5.2).
+    let (peer, remote) = (peer.to_canonical(), client.address.to_canonical());
     let listed = rules.peer.iter().any(|network| network.contains(&peer))
-        || rules.remote.iter().any(|network| network.contains(&client.address));
+        || rules.remote.iter().any(|network| network.contains(&remote));
     if listed == rules.allow { Ok(()) } else { Err(Failure::AddressDenied) }
 }
 

@@ -133,7 +133,11 @@ async fn check(
             tracing::warn!(
                 service = &*service.cluster, open = service.fail_open, %error, "no answer to whether a request may pass"
             );
-            if service.fail_open { Ok(()) } else { Err(Failure::Unanswered(service.status_on_error).into()) }
+            if !service.fail_open {
+                return Err(Failure::Unanswered(service.status_on_error).into());
+            }
+            external::unanswered(service).apply(&mut arrived.parts.headers);
+            Ok(())
         }
     }
 }

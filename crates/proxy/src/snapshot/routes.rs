@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method};
-use plenipo_model::{Action, ClaimMatch, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch};
+use plenipo_model::{
+    Action, ClaimMatch, Forward, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch,
+};
 
 mod index;
 
@@ -202,23 +204,25 @@ fn accepts<'a>(route: &'a Route, asked: &Asked<'_>) -> Result<usize, Mismatch<'a
         return Err(Mismatch::Draw);
     }
     match &route.action {
-        Action::Forward(forward) => {
-            if let [only] = forward.targets.as_slice()
-                && only.weight >= forward.total
-            {
-                return Ok(0);
-            }
-            // Bits that the fraction above did not use, so that the two decisions are independent.
-            let draw = (asked.draw / 4096) % forward.total.max(1);
-            let mut sum = 0;
-            let drawn = forward.targets.iter().position(|target| {
-                sum += target.weight;
-                draw < sum
-            });
-            drawn.ok_or(Mismatch::Draw)
-        }
+        Action::Forward(forward) => drawn(forward, asked.draw).ok_or(Mismatch::Draw),
         Action::Redirect(_) | Action::Respond(_) => Ok(0),
     }
+}
+
+/// The target that is drawn; none when the request is not in any one's share.
+fn drawn(forward: &Forward, draw: u32) -> Option<usize> {
+    if let [only] = forward.targets.as_slice()
+        && only.weight >= forward.total
+    {
+        return Some(0);
+    }
+    // Bits that the fraction of the match did not use, so that the two decisions are independent.
+    let draw = (draw / 4096) % forward.total.max(1);
+    let mut sum = 0;
+    forward.targets.iter().position(|target| {
+        sum += target.weight;
+        draw < sum
+    })
 }
 
 fn host_matches(host: &ValueMatch, asked: &Asked<'_>) -> bool {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode};
 use plenipo_model::{
-    AccessPolicy, AccessRule, AccessTest, Authorization, CheckPath, CheckedBody, ExternalAuthorization,
-    ExternalProtocol, ExternalRule, Fact, Guard, HttpCheck, NameMatch, SignIn, TcpRoute, TcpTarget, Template,
-    TextMatch,
+    AccessPolicy, AccessRule, AccessTest, Authorization, CheckHeader, CheckPath, CheckedBody,
+    ExternalAuthorization, ExternalProtocol, ExternalRule, Fact, Guard, HttpCheck, NameMatch, SignIn,
+    TcpRoute, TcpTarget, Template, TextMatch,
 };
 use plenipo_testkit::{Http, Programmed, Raw, Upstream};
 
@@ -380,4 +380,36 @@ async fn a_service_may_be_asked_by_grpc() {
     let response = client.send(Request::get("/").header("x-user", "alice")).await.unwrap();
     assert_eq!(response.status.as_u16(), 403);
     assert_eq!(upstream.seen().len(), 1);
+}
+
+/// Neither a yes without them nor no answer at all leaves fields of the service's as a client forged them.
+#[tokio::test]
+async fn fields_of_the_service_are_never_the_clients() {
+    let auth = Programmed::start(judge()).await;
+    let names = ["x-identity", "x-forwarded-groups", "x-auth-user"];
+    let check = HttpCheck {
+        request_headers: vec![NameMatch::Any],
+        added: vec![CheckHeader {
+            name: HeaderName::from_static("ssl-client-cert"),
+            value: Template::parse("%DOWNSTREAM_PEER_CERT%").unwrap(),
+        }],
+        upstream_headers: names.map(NameMatch::parse).to_vec(),
+        ..http_check()
+    };
+    let service = ExternalAuthorization { fail_open: true, ..service(check) };
+    let (_gateway, _upstream, bind) = asking(service, auth.address()).await;
+    for (user, identity) in [("alice", vec!["id-of-alice"]), ("broken", vec![])] {
+        let forged = Request::get("/guarded").header("x-user", user).header("ssl-client-cert", "forged");
+        let forged = names.iter().fold(forged, |request, name| request.header(*name, "forged"));
+        let forged = forged.header("x_auth_user", "forged").header("ssl_client_cert", "forged");
+        let echoed = Http::one(bind).send(forged).await.unwrap().echoed().unwrap();
+        assert_eq!(echoed.header("x-identity"), identity, "{user}");
+        for name in ["x-forwarded-groups", "x-auth-user", "x_auth_user"] {
+            assert!(echoed.header(name).is_empty(), "{user} {name}");
+        }
+        let (asked, _) = auth.seen().pop().unwrap();
+        assert!(
+            !asked.headers.contains_key("ssl-client-cert") && !asked.headers.contains_key("ssl_client_cert")
+        );
+    }
 }

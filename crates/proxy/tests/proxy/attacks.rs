@@ -293,7 +293,8 @@ async fn trailers_name_nothing_that_matters() {
         started(|_, cluster, _| cluster.protocol = UpstreamProtocol::Http2).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
         1\r\na\r\n0\r\nx-sum: 1\r\nAuthorization: evil\r\nContent-Length: 5\r\nHost: evil\r\nCookie: evil\r\n\
-        X-Forwarded-For: 6.6.6.6\r\nX-Envoy-Internal: true\r\nX_Forwarded_For: 6.6.6.6\r\n\r\n";
+        X-Forwarded-For: 6.6.6.6\r\nX-Envoy-Internal: true\r\nX_Forwarded_For: 6.6.6.6\r\n\
+        X-Auth-User: root\r\nSSL_Client_Verify: SUCCESS\r\nX-Real-IP: 6.6.6.6\r\n\r\n";
     assert_eq!(statuses(bind, request).await, ["200"]);
     let names: Vec<_> = upstream.seen()[0].trailers.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(names, ["x-sum"]);

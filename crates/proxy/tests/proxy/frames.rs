@@ -264,3 +264,25 @@ async fn malformed_heads_never_become_http1() {
         serves(bind).await;
     }
 }
+
+#[tokio::test]
+async fn a_body_too_large_is_answered_before_the_rest_is_declined() {
+    let (_gateway, _upstream, bind) = started(|http, _, _| {
+        http.limits.body_bytes = Some(4);
+        http.limits.idle_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let post: [(&[u8], &[u8]); 4] =
+        [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")];
+    for declared in [&[(b"content-length".as_slice(), b"100".as_slice())][..], &[]] {
+        let head = frame(HEADERS, END_HEADERS, 1, &fields(&[&post, declared].concat()));
+        let mut raw = Raw::connect(bind).await.expect("connected");
+        raw.send([opening(&[]), head, frame(DATA, 0, 1, b"12345")].concat()).await.expect("sent");
+        let frames = answers(&mut raw).await;
+        let own: Vec<_> = frames.iter().filter(|(_, stream, _)| *stream == 1).collect();
+        // RFC 9113 §8.1: the whole answer, then a reset with NO_ERROR.
+        let kinds: Vec<u8> = own.iter().map(|(kind, ..)| *kind).filter(|kind| *kind != WINDOW).collect();
+        assert_eq!(kinds, [HEADERS, DATA, RESET], "{declared:?}");
+        assert_eq!(own.last().map(|(.., code)| code.as_slice()), Some(&[0; 4][..]), "NO_ERROR");
+    }
+}

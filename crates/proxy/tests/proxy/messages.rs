@@ -357,6 +357,21 @@ async fn addresses_are_let_in_or_not() {
     }
 }
 
+/// On a socket of both versions the addresses of clients of version 4 are written as ones of version 6.
+#[tokio::test]
+async fn addresses_are_the_same_on_a_socket_of_both_versions() {
+    let here: IpAddr = [127, 0, 0, 1].into();
+    let upstream = Upstream::http("up").start().await;
+    for (allow, status) in [(true, 200), (false, 403)] {
+        let here_only = loopback();
+        let mut http = server(vec![route("/", "up")]);
+        http.addresses = Some(AddressRules { allow, peer: vec![here.into()], remote: Vec::new() });
+        let bind = (std::net::Ipv6Addr::UNSPECIFIED, here_only.port()).into();
+        let _gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+        assert_eq!(Http::one(here_only).get("/").await.expect("answered").status.as_u16(), status, "{allow}");
+    }
+}
+
 #[tokio::test]
 async fn cookies_that_came_apart_by_http2_arrive_in_one_line() {
     let (_gateway, _upstream, bind) = started(|_, _, _| {}).await;

@@ -76,7 +76,6 @@ pub struct LoadBalancer {
 #[serde(default, rename_all = "camelCase")]
 pub struct Warmup {
     pub duration: Option<String>,
-    pub minimum_percent: Option<f64>,
     pub aggression: Option<f64>,
 }
 

@@ -33,12 +33,7 @@ pub struct MeshConfig {
     pub path_normalization: Option<PathNormalization>,
     #[serde(rename = "tlsDefaults")]
     pub tls_defaults: Option<TlsDefaults>,
-    #[serde(rename = "meshMTLS")]
-    pub mesh_mtls: Option<TlsDefaults>,
     pub ingress_class: Option<String>,
-    pub ingress_controller_mode: Option<String>,
-    pub ingress_service: Option<String>,
-    pub ingress_selector: Option<String>,
     /// For AuthorizationPolicies with action CUSTOM, and for Telemetry.
     pub extension_providers: Vec<Value>,
     pub default_providers: Option<DefaultProviders>,
@@ -94,10 +89,6 @@ pub struct ProxyHeaders {
     pub request_id: Option<HeaderSwitch>,
     pub attempt_count: Option<HeaderSwitch>,
     pub envoy_debug_headers: Option<HeaderSwitch>,
-    pub x_forwarded_host: Option<HeaderSwitch>,
-    pub x_forwarded_port: Option<HeaderSwitch>,
-    #[serde(rename = "preserveHttp1HeaderCase")]
-    pub preserve_http1_header_case: Option<bool>,
 }
 
 /// `proxyHeaders.server`.

@@ -194,7 +194,6 @@ pub struct Fault {
 #[serde(default, rename_all = "camelCase")]
 pub struct Delay {
     pub fixed_delay: Option<String>,
-    pub exponential_delay: Option<String>,
     pub percentage: Option<Percent>,
     pub percent: Option<i64>,
 }
@@ -205,7 +204,6 @@ pub struct Delay {
 pub struct Abort {
     pub http_status: Option<i64>,
     pub grpc_status: Option<String>,
-    pub http2_error: Option<String>,
     pub percentage: Option<Percent>,
 }
 
@@ -261,9 +259,7 @@ pub struct TcpRoute {
 pub struct ConnectionMatch {
     /// Only those of a [`TlsRoute`] have any.
     pub sni_hosts: Vec<String>,
-    pub destination_subnets: Vec<String>,
     pub port: Option<i64>,
-    pub source_subnet: Option<String>,
     pub source_labels: BTreeMap<String, String>,
     pub source_namespace: Option<String>,
     pub gateways: Vec<String>,

@@ -95,23 +95,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn service(&mut self, service: Of<'a, AuthService>) -> Result<(ExternalAuthorization, Cluster), Flaw> {
         let spec = service.spec;
-        let grpc = match spec.proto.as_deref().filter(|text| !text.is_empty()).unwrap_or("http") {
-            "http" => false,
-            "grpc" => true,
-            other => {
-                let message = format!("'{other}' is no protocol to ask by");
-                return Err(Flaw::new("bad-auth-service", "spec.proto", message, "write http or grpc"));
-            }
-        };
-        if grpc && spec.protocol_version.as_deref() != Some("v3") {
-            let message = "only version v3 of the protocol is spoken, and the default is v2";
-            return Err(Flaw::new(
-                "bad-auth-service",
-                "spec.protocol_version",
-                message,
-                "write protocol_version: v3",
-            ));
-        }
+        let grpc = is_grpc(spec)?;
         let breakers = spec.circuit_breakers.as_ref().filter(|breakers| !breakers.is_null());
         let limits =
             breakers.map(|breakers| policy::limits(breakers, "spec.circuit_breakers")).transpose()?;
@@ -153,6 +137,20 @@ impl<'a> Reader<'_, 'a> {
         asked.body = body(spec)?;
         asked.reroute = true;
         Ok((asked, cluster))
+    }
+}
+
+/// Whether it is asked by gRPC, else by HTTP.
+fn is_grpc(spec: &AuthService) -> Result<bool, Flaw> {
+    let flaw = |field, message, fix| Err(Flaw::new("bad-auth-service", field, message, fix));
+    match spec.proto.as_deref().filter(|text| !text.is_empty()).unwrap_or("http") {
+        "http" => Ok(false),
+        "grpc" if spec.protocol_version.as_deref() == Some("v3") => Ok(true),
+        "grpc" => {
+            let message = "only version v3 of the protocol is spoken, and the default is v2".to_owned();
+            flaw("spec.protocol_version", message, "write protocol_version: v3")
+        }
+        other => flaw("spec.proto", format!("'{other}' is no protocol to ask by"), "write http or grpc"),
     }
 }
 

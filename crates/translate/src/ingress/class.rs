@@ -59,15 +59,21 @@ impl<'a> Classes<'a> {
 
     /// Whose this Ingress is.
     pub(super) fn owner(&self, object: &Object, ingress: &Ingress) -> Owner {
-        let annotation = object.meta.annotations.get(CLASS_ANNOTATION).map(|name| name.trim());
-        let named = annotation.filter(|name| !name.is_empty()).or(ingress.ingress_class_name.as_deref());
-        if let Some(name) = named.filter(|name| !name.is_empty()) {
+        if let Some(name) = named(object, ingress) {
             return self.named(name);
         }
         match self.default_class() {
             Some(class) => self.named(&class.id.name),
             None if self.lists(WITHOUT_CLASS) => Owner::Ours(Flavour::Plenipo),
             None => Owner::Others("it names no class, and no IngressClass is the default one".to_owned()),
+        }
+    }
+
+    /// The class of this Ingress, if it is among the objects.
+    pub(super) fn class(&self, object: &Object, ingress: &Ingress) -> Option<&'a Object> {
+        match named(object, ingress) {
+            Some(name) => self.set.get("IngressClass", "", name).map(|object| &**object),
+            None => self.default_class(),
         }
     }
 
@@ -142,6 +148,13 @@ impl<'a> Classes<'a> {
             }
         }
     }
+}
+
+/// The class that an Ingress names.
+fn named<'a>(object: &'a Object, ingress: &'a Ingress) -> Option<&'a str> {
+    let annotation = object.meta.annotations.get(CLASS_ANNOTATION).map(|name| name.trim());
+    let named = annotation.filter(|name| !name.is_empty()).or(ingress.ingress_class_name.as_deref());
+    named.filter(|name| !name.is_empty())
 }
 
 /// A running ingress-nginx: its Deployment, or its Service with endpoints.

@@ -141,8 +141,8 @@ fn told() -> HeaderEdits {
         append: false,
     };
     HeaderEdits {
-        // What the proxy adds of its own accord, and ingress-nginx does not.
-        remove: vec![HeaderName::from_static("x-envoy-external-address")],
+        // What the proxy adds of its own accord, and ingress-nginx does not; and what it drops.
+        remove: ["x-envoy-external-address", "x_real_ip"].map(HeaderName::from_static).to_vec(),
         add: vec![
             field("x-real-ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
             field("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),

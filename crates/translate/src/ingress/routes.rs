@@ -98,7 +98,8 @@ impl<'a> Writer<'_, 'a> {
         }
         let outline = Outline { claim, name, matches };
         if is_closed(claim, tls) {
-            routes.push(outline.route(unavailable(), policy));
+            // Whoever asks gets the answer that the report speaks of.
+            routes.push(Route { guard: None, ..outline.route(unavailable(), policy) });
             return;
         }
         if let Some(redirect) = &policy.redirect {

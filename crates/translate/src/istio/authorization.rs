@@ -14,7 +14,7 @@ use plenipo_resources::{Object, View};
 
 use super::security::{Meant, Pods};
 use super::world::World;
-use super::{source_of, unknown_fields};
+use super::{source_of, unknown_fields, unknown_within};
 use crate::findings::{Findings, Flaw};
 use conditions::Tests;
 
@@ -66,6 +66,10 @@ pub(super) fn read(
             continue;
         }
         any = true;
+        if !is_understood(object, findings) {
+            rules.refuse = Some(format!("{} cannot be understood", object.id));
+            continue;
+        }
         let policy = policy(object, spec, action, (pods, carried), findings);
         match action {
             Action::Allow => rules.allow.get_or_insert_default().push(policy),
@@ -99,6 +103,21 @@ fn action(object: &Object, spec: &AuthorizationPolicy, findings: &mut Findings) 
             None
         }
     }
+}
+
+/// Beside `rules` there is nothing that may be misspelled: it could be the action, or whom the policy is for.
+fn is_understood(object: &Object, findings: &mut Findings) -> bool {
+    let beside = object.unknown_fields.iter().find(|field| !field.starts_with("spec.rules["));
+    if let Some(field) = beside {
+        let message = "what it says may be what the policy is for: nobody is let in".to_owned();
+        findings.refuse(object, "bad-policy", field, message, "check the spelling, or remove it");
+    }
+    beside.is_none()
+}
+
+/// Does it decide nothing?
+pub(super) fn only_watches(object: &Object, spec: &AuthorizationPolicy) -> bool {
+    spec.action.as_deref() == Some("AUDIT") || is_tried_out(object, &mut Findings::default())
 }
 
 fn is_tried_out(object: &Object, findings: &mut Findings) -> bool {
@@ -145,6 +164,14 @@ struct Reading<'r> {
 impl Reading<'_> {
     /// None when it takes nobody.
     fn rule(&mut self, written: &AuthorizationRule, field: &str) -> Option<AccessRule> {
+        if let Some(unknown) = unknown_within(self.object, field) {
+            self.flaw(&Flaw::new(
+                "bad-rule",
+                unknown.clone(),
+                "it is no field that is known here",
+                "check the spelling, or remove it",
+            ));
+        }
         let mut groups = Vec::new();
         if let Some(list) = self.listed(written.from.as_deref(), &format!("{field}.from")) {
             let read = list.iter().enumerate().map(|(place, one)| {

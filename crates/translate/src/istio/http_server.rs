@@ -32,10 +32,9 @@ fn path_policy(mesh: &Mesh) -> PathPolicy {
     match written.and_then(|written| written.normalization.as_deref()).unwrap_or("DEFAULT") {
         "NONE" => PathPolicy { as_written: true, ..usual },
         "MERGE_SLASHES" => PathPolicy { merge_slashes: true, ..usual },
-        "DECODE_AND_MERGE_SLASHES" => {
-            PathPolicy { merge_slashes: true, decode_escaped_slashes: true, ..usual }
-        }
-        _ => usual,
+        "DEFAULT" | "BASE" => usual,
+        // What is not understood was meant to protect, too.
+        _ => PathPolicy { merge_slashes: true, decode_escaped_slashes: true, ..usual },
     }
 }
 

@@ -53,6 +53,12 @@ impl Hop<'_, '_> {
         findings: &mut Findings,
     ) -> Result<Option<TlsClient>, Missing> {
         let tls = part.spec;
+        if let Some(unknown) = super::unknown_within(part.object, &part.field) {
+            let message = "it may be what the service must show: nothing is sent".to_owned();
+            let fix = "check the spelling, or remove it";
+            findings.error(part.object, "bad-tls", unknown, message, fix);
+            return Err(Missing);
+        }
         match tls.mode.as_deref().unwrap_or("DISABLE") {
             "DISABLE" => {
                 self.disabled(part, found, findings);

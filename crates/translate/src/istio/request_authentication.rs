@@ -11,7 +11,7 @@ use plenipo_resources::{Object, View};
 use super::destinations::{Carries, Wanted};
 use super::security::{Meant, Pods};
 use super::world::World;
-use super::{source_of, unknown_fields};
+use super::{source_of, unknown_fields, unknown_within};
 use crate::duration::duration;
 use crate::findings::{Findings, Flaw};
 
@@ -36,12 +36,23 @@ pub(super) fn read(pods: &Pods<'_>, world: &mut World<'_, '_>) -> Option<Arc<Aut
         world.findings.accept(object);
         unknown_fields(object, world.findings);
         any = true;
+        if jwt_rules.is_empty() && !object.unknown_fields.is_empty() {
+            let why = "nothing in it is understood: all tokens are refused".to_owned();
+            let fix = "write jwtRules as they are documented";
+            world.findings.error(object, "bad-jwt-rule", "spec", why.clone(), fix);
+            rules.push(Arc::new(TokenRule::new(source_of(object), "", KeySource::Missing(why))));
+        }
         for (place, written) in jwt_rules.iter().enumerate() {
             let field = format!("spec.jwtRules[{place}]");
-            rules.extend(rule(object, written, &field, pods, world).map(Arc::new));
+            rules.push(Arc::new(rule(object, written, &field, pods, world)));
         }
     }
     any.then(|| Arc::new(Authentication { rules }))
+}
+
+/// Why nothing that was asked for can be verified; none = it can.
+pub(super) fn lost(pods: &Pods<'_>) -> Option<String> {
+    pods.lost("RequestAuthentication").then(|| "a RequestAuthentication cannot be read".to_owned())
 }
 
 fn rule(
@@ -50,18 +61,7 @@ fn rule(
     field: &str,
     pods: &Pods<'_>,
     world: &mut World<'_, '_>,
-) -> Option<TokenRule> {
-    if written.issuer.is_empty() {
-        let message = "it names no issuer, no token is accepted by it";
-        let flaw = Flaw::new(
-            "bad-jwt-rule",
-            format!("{field}.issuer"),
-            message,
-            "write the claim iss of the tokens",
-        );
-        world.findings.flaw(object, &flaw);
-        return None;
-    }
+) -> TokenRule {
     let keys = keys(object, written, field, pods, world);
     let mut rule = TokenRule::new(source_of(object), &written.issuer, keys);
     rule.audiences = written.audiences.clone();
@@ -100,7 +100,7 @@ fn rule(
         }
         rule.claim_headers.push(ClaimHeader { header, claim });
     }
-    Some(rule)
+    rule
 }
 
 fn locations(object: &Object, written: &JwtRule, field: &str, findings: &mut Findings) -> Vec<TokenLocation> {
@@ -135,6 +135,10 @@ fn keys(
     pods: &Pods<'_>,
     world: &mut World<'_, '_>,
 ) -> KeySource {
+    if let Some(flaw) = misread(object, written, field) {
+        world.findings.flaw(object, &flaw);
+        return KeySource::Missing(flaw.message);
+    }
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let found = match (given(&written.jwks), given(&written.jwks_uri)) {
         (Some(_), Some(_)) => {
@@ -155,6 +159,19 @@ fn keys(
         world.findings.error(object, "bad-jwt-keys", &format!("{field}{part}"), message, fix);
         KeySource::Missing(why)
     })
+}
+
+/// Why a rule is not what was meant: the tokens that it finds are refused, and what it writes is nobody else's.
+fn misread(object: &Object, written: &JwtRule, field: &str) -> Option<Flaw> {
+    if written.issuer.is_empty() {
+        let message = "it names no issuer, no token is accepted by it";
+        let field = format!("{field}.issuer");
+        return Some(Flaw::new("bad-jwt-rule", field, message, "write the claim iss of the tokens"));
+    }
+    let unknown = unknown_within(object, field)?;
+    // It may have been what tokens must have: audiences, say.
+    let message = format!("it is no field that is known here: tokens of {} are refused", written.issuer);
+    Some(Flaw::new("bad-jwt-rule", unknown.clone(), message, "check the spelling, or remove it"))
 }
 
 type NoKeys = (&'static str, String, &'static str);
@@ -215,6 +232,10 @@ fn remote(
         };
         let reached = world.destinations.reach(&wanted, world.secrets, world.findings);
         remote.cluster = reached.ok().map(|reached| reached.cluster);
+        if remote.cluster.is_none() && !secure {
+            let why = format!("{host} cannot be reached as its own rules ask");
+            return Err((part, why, "repair its Service, ServiceEntry or DestinationRule"));
+        }
     } else if !secure && !in_cluster {
         let message = "keys come in clear text: whoever is on the way can make tokens".to_owned();
         world.findings.warn(object, "clear-text-keys", &field, message, "write an https: URL");

@@ -12,6 +12,7 @@ use super::mesh::Mesh;
 use super::world::World;
 use super::{request_authentication, telemetry};
 use crate::findings::Findings;
+use crate::options::Options;
 
 type Labels = BTreeMap<String, String>;
 
@@ -57,9 +58,14 @@ impl Security {
     pub(super) fn read(mesh: &Mesh, selectors: &[&Labels], world: &mut World<'_, '_>) -> Self {
         let pods = Pods::new(world.set, mesh, &world.options.istio.labels, selectors);
         let access_log = telemetry::access_log(&pods, world.findings);
+        let authentication = request_authentication::read(&pods, world);
+        let mut authorization = authorization::read(&pods, Carried::Requests, world);
+        if let Some(why) = request_authentication::lost(&pods) {
+            Arc::make_mut(authorization.get_or_insert_default()).refuse.get_or_insert(why);
+        }
         Self {
-            authentication: request_authentication::read(&pods, world),
-            authorization: authorization::read(&pods, Carried::Requests, world),
+            authentication,
+            authorization,
             relays: authorization::read(&pods, Carried::Bytes, world),
             access_log,
         }
@@ -78,6 +84,28 @@ pub(super) fn without_gateway(set: &Set, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// What says who may come to the pods that serve Istio's Ingresses, if anything does.
+pub(crate) fn guard_of_ingresses(mesh: &Mesh, set: &Set, options: &Options) -> Option<String> {
+    let selector = Labels::from([("istio".to_owned(), "ingressgateway".to_owned())]);
+    let pods = Pods::new(set, mesh, &options.istio.labels, &[&selector]);
+    ["RequestAuthentication", "AuthorizationPolicy"].into_iter().find_map(|kind| {
+        let ours = set.of_kind(kind).iter().find(|object| {
+            let (selector, targets) = match &object.view {
+                View::RequestAuthentication(spec) => {
+                    (spec.selector.as_ref(), (spec.target_ref.as_ref(), spec.target_refs.as_slice()))
+                }
+                View::AuthorizationPolicy(spec) if !authorization::only_watches(object, spec) => {
+                    (spec.selector.as_ref(), (spec.target_ref.as_ref(), spec.target_refs.as_slice()))
+                }
+                _ => return false,
+            };
+            pods.meant(object, selector, targets, &mut Findings::default()) != Meant::No
+        });
+        let lost = || pods.lost(kind).then(|| format!("a {kind} that cannot be read"));
+        ours.map(|object| object.id.to_string()).or_else(lost)
+    })
 }
 
 impl<'a> Pods<'a> {

@@ -72,6 +72,10 @@ impl Terms<'_, '_> {
     }
 
     fn terminate(mut self) -> Result<TlsServer, Flaw> {
+        if let Some(unknown) = super::unknown_within(self.server.gateway, &self.server.field("tls")) {
+            let message = "it may be what clients must show: no client can connect";
+            return Err(Flaw::new("bad-tls", unknown.clone(), message, "check the spelling, or remove it"));
+        }
         let (min_version, max_version) = self.versions()?;
         let object = self.server.gateway;
         let of_mesh = self.mesh.defaults.map(|defaults| &defaults.cipher_suites);

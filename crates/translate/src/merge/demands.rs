@@ -41,7 +41,8 @@ pub(super) fn of_host(mine: &HttpServer, theirs: &HttpServer, host: &VirtualHost
         ),
         (theirs.addresses.is_some() && mine.addresses != theirs.addresses, "lets in other addresses there"),
         (
-            mine.forwarding.believes() && mine.forwarding != theirs.forwarding && (guarded || secured),
+            // Who believes nobody takes a proxy in front for the client, and rules may let that in.
+            mine.forwarding != theirs.forwarding && (guarded || mine.forwarding.believes() && secured),
             "believes others there about clients",
         ),
         (guarded && mine.path != theirs.path, "takes paths otherwise there"),

@@ -187,7 +187,11 @@ fn routes_that_are_never_tried_are_told() {
         vec![
             host(
                 "a.test",
-                vec![route("VirtualService a/x", "/x", "v"), route("VirtualService a/y", "/y", "v")],
+                vec![
+                    route("VirtualService a/x", "/x", "v"),
+                    route("VirtualService a/x", "/x/inside", "v"),
+                    route("VirtualService a/y", "/y", "v"),
+                ],
             ),
             host("b.test", vec![route("VirtualService a/z", "/z", "v")]),
         ],
@@ -196,16 +200,15 @@ fn routes_that_are_never_tried_are_told() {
     let idle = |loser: &str, path: &str, winner: &str, which: &str, host: &str| {
         (
             Severity::Warning,
-            format!(
-                "{loser}: {path} is never tried: {winner} takes {which} requests for {host} and goes first"
-            ),
+            format!("{loser}: {path} is never tried: {winner} takes {which} for {host} and goes first"),
         )
     };
     assert_eq!(
         told,
         [
-            idle("VirtualService a/x", "/x", "Mapping a/x", "the same", "a.test"),
-            idle("VirtualService a/z", "/z", "Mapping a/all", "all", "b.test"),
+            idle("VirtualService a/x", "/x", "Mapping a/x", "the same requests", "a.test"),
+            idle("VirtualService a/x", "/x/inside", "Mapping a/x", "all requests under /x", "a.test"),
+            idle("VirtualService a/z", "/z", "Mapping a/all", "all requests", "b.test"),
         ]
     );
 }
@@ -375,7 +378,7 @@ fn sharing(change: impl FnOnce(&mut HttpServer, &mut HttpServer)) -> (HttpServer
 #[test]
 fn what_the_place_does_not_give_is_refused() {
     type Change = fn(&mut HttpServer, &mut HttpServer);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
         ("refuse", |mine, _| {
             mine.refuse = Some(plenipo_model::Refusal { status: 503, reason: "no".to_owned() });
         }),
@@ -389,6 +392,10 @@ fn what_the_place_does_not_give_is_refused() {
         ("believed proxies", |mine, theirs| {
             mine.forwarding.use_remote_address = false;
             theirs.hosts.iter_mut().for_each(|host| host.insecure = InsecureAction::Redirect);
+        }),
+        ("proxies that only they believe", |_, theirs| {
+            theirs.forwarding.trusted_hops = 1;
+            theirs.authorization = Some(Arc::default());
         }),
         ("paths", |_, theirs| {
             theirs.path.merge_slashes = true;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use plenipo_model::{
     Action, Authorization, Fraction, Guard, InsecureAction, PathMatch, Redirect, Respond, Route, RouteMatch,
-    Source, ValueMatch, VirtualHost,
+    ValueMatch, VirtualHost,
 };
 
 use super::conflict::Conflicts;
@@ -77,20 +77,40 @@ impl Lists {
             by_path.entry(route.matches.path.text()).or_default().push(route);
         }
         for route in &*theirs.routes {
-            let alike = by_path.get(route.matches.path.text()).into_iter().flatten();
-            let before =
-                all.or_else(|| alike.copied().find(|other| same_requests(&other.matches, &route.matches)));
+            let before = all.or_else(|| wider(&by_path, &route.matches).copied());
             if let Some(before) = before {
-                let message = shadow(&before.source, &mine.host.to_string(), &route.pattern, all.is_some());
+                let message = shadow(before, &mine.host.to_string(), &route.pattern, all.is_some());
                 conflicts.idle(&route.source, message, "use another host or path for one of the two");
             }
         }
     }
 }
 
-fn shadow(winner: &Source, host: &str, pattern: &str, all: bool) -> String {
-    let which = if all { "all requests for " } else { "the same requests for " };
-    format!("{pattern} is never tried: {winner} takes {which}{host} and goes first")
+/// The route that takes the same requests, or all requests that begin as these do.
+fn wider<'m, 'r>(
+    by_path: &'m HashMap<&str, Vec<&'r Arc<Route>>>,
+    matches: &RouteMatch,
+) -> Option<&'m &'r Arc<Route>> {
+    let text = matches.path.text();
+    let ends = (0..=text.len()).rev().filter(|end| text.is_char_boundary(*end));
+    let alike = ends.filter_map(|end| by_path.get(&text[..end])).flatten();
+    let takes = |other: &RouteMatch| {
+        let by_path_alone =
+            RouteMatch { fraction: None, ..other.clone() } == RouteMatch::new(other.path.clone());
+        same_requests(other, matches) || (by_path_alone && other.path.covers(&matches.path))
+    };
+    alike.into_iter().find(|route| takes(&route.matches))
+}
+
+fn shadow(winner: &Route, host: &str, pattern: &str, all: bool) -> String {
+    let which = if all {
+        "all requests".to_owned()
+    } else if *winner.pattern == *pattern {
+        "the same requests".to_owned()
+    } else {
+        format!("all requests under {}", winner.pattern)
+    };
+    format!("{pattern} is never tried: {} takes {which} for {host} and goes first", winner.source)
 }
 
 fn address(routes: &Routes) -> usize {

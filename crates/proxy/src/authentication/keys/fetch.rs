@@ -81,8 +81,12 @@ impl Places {
             return Ok(Keys::parse(&document)?);
         }
         let metadata = Metadata::parse(&document).map_err(|error| FetchError::Metadata(error.to_string()))?;
+        let (provider, named) = (Place::parse(&remote.url)?, Place::parse(&metadata.jwks_uri)?);
+        if named.is_weaker_than(&provider) {
+            return Err(FetchError::Metadata("its keys are in clear text, and it is not".to_owned()));
+        }
         // Another host is not the service of the cluster that the first one is.
-        let same = Place::parse(&remote.url)?.host == Place::parse(&metadata.jwks_uri)?.host;
+        let same = provider.host == named.host;
         let cluster = remote.cluster.clone().filter(|_| same);
         let remote = RemoteKeys { cluster, ..remote.clone() };
         Ok(Keys::parse(&self.document(&metadata.jwks_uri, &remote).await?)?)
@@ -153,6 +157,11 @@ impl Place {
         let host = authority.host().to_ascii_lowercase();
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         Ok(Self { secure, host, port, uri })
+    }
+
+    /// May somebody on the way change what stands there, and not what stands at the other?
+    fn is_weaker_than(&self, other: &Self) -> bool {
+        other.secure && !self.secure
     }
 
     async fn connect(&self, address: SocketAddr) -> Result<Box<dyn Duplex>, FetchError> {
@@ -270,6 +279,12 @@ mod tests {
         let place = Place::parse("https://Keys.example:8443/a?b").ok().unwrap();
         assert_eq!((place.secure, &*place.host, place.port), (true, "keys.example", 8443));
         assert_eq!(Place::parse("http://a/").ok().unwrap().port, 80);
+        let weaker = |one, other| {
+            let [one, other] = [one, other].map(|url| Place::parse(url).ok().unwrap());
+            one.is_weaker_than(&other)
+        };
+        assert!(weaker("http://a/keys", "https://a/"));
+        assert!(!weaker("https://a/keys", "https://a/") && !weaker("http://a/keys", "http://a/"));
         for url in ["ftp://a/", "a", "https://", "http://user@a/", "file:///etc/passwd"] {
             assert!(Place::parse(url).is_err(), "{url}");
         }

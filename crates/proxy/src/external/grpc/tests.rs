@@ -45,9 +45,14 @@ fn a_yes_changes_the_request() {
     };
     let Answer::Yes(changes) = says(0, Some(HttpResponse::Ok(ok))) else { panic!("a no") };
     let mut headers = HeaderMap::new();
-    for (name, value) in
-        [("host", "a.test"), ("x-set", "old"), ("x-more", "1"), ("x-there", "old"), ("x-gone", "1")]
-    {
+    for (name, value) in [
+        ("host", "a.test"),
+        ("x-set", "old"),
+        ("x-more", "1"),
+        ("x-there", "old"),
+        ("x-gone", "1"),
+        ("x-broken", "forged"),
+    ] {
         headers.insert(name, value.parse().unwrap());
     }
     changes.apply(&mut headers);
@@ -90,5 +95,22 @@ fn what_is_no_message_is_no_answer() {
         [&b""[..], b"\0\0\0", b"\x01\0\0\0\0", b"\0\0\0\0\x05ab", b"\0\0\0\0\0x", b"\0\0\0\0\x02\x0a\x7f"]
     {
         assert!(read(bytes).is_err(), "{bytes:?}");
+    }
+}
+
+/// With a certificate that nobody checked, anybody could be called anything.
+#[test]
+fn only_a_verified_certificate_says_who_asks() {
+    let (parts, ()) = http::Request::get("/").body(()).unwrap().into_parts();
+    let context = std::collections::BTreeMap::new();
+    for (verified, principal) in [(true, "spiffe://example.com/client"), (false, "")] {
+        let mut connection = crate::sample::certified_connection();
+        connection.tls.as_mut().unwrap().client_verified = verified;
+        let exchange = crate::sample::exchange(connection);
+        let question =
+            Question { exchange: &exchange, parts: &parts, body: None, partial: false, context: &context };
+        let source = attributes(&question, false).attributes.unwrap().source.unwrap();
+        assert_eq!(source.principal, principal);
+        assert!(!source.certificate.is_empty(), "the service may look for itself");
     }
 }

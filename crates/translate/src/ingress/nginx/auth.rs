@@ -15,7 +15,7 @@ use super::super::World;
 use super::super::backend::{Clusters, Upstream, Wanted, by_name};
 use super::super::policy::Policy;
 use super::annotations::Annotations;
-use super::variables;
+use super::{certificates, variables};
 
 const URL: &str = "auth-url";
 
@@ -50,6 +50,8 @@ pub(super) fn read(
     check.added.push(added("x-real-ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"));
     check.added.push(added("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"));
     check.added.push(added("x-sent-from", "nginx-ingress-controller"));
+    // The service is told of the client's certificate as Services are: not by the client.
+    check.added.extend(certificates::FIELDS.map(|(name, value)| added(name, value)));
     let external = ExternalAuthorization {
         source: source.clone(),
         cluster,
@@ -117,6 +119,7 @@ fn check<'a>(annotations: &mut Annotations<'_, 'a>, world: World<'_>) -> Option<
         any_success: true,
         strict_refusals: true,
         upstream_headers,
+        replaces_all: true,
         client_headers_on_success: vec![NameMatch::Exact("set-cookie".to_owned())],
         client_headers_on_refusal: Some(vec![
             NameMatch::Exact("www-authenticate".to_owned()),

@@ -10,8 +10,13 @@ use crate::secrets::{SecretName, Secrets};
 const SECRET: &str = "auth-tls-secret";
 
 /// The fields by which Services learn of a client's certificate. What clients send by these names is always left out.
-const FIELDS: [&str; 4] =
-    ["ssl-client-verify", "ssl-client-subject-dn", "ssl-client-issuer-dn", "ssl-client-cert"];
+pub(super) const FIELDS: [(&str, &str); 4] = [
+    ("ssl-client-verify", "%DOWNSTREAM_PEER_VERIFIED%"),
+    ("ssl-client-subject-dn", "%DOWNSTREAM_PEER_SUBJECT%"),
+    ("ssl-client-issuer-dn", "%DOWNSTREAM_PEER_ISSUER%"),
+    (CERTIFICATE, "%DOWNSTREAM_PEER_CERT%"),
+];
+const CERTIFICATE: &str = "ssl-client-cert";
 
 pub(super) fn read(annotations: &mut Annotations<'_, '_>, policy: &mut Policy, secrets: &mut Secrets<'_>) {
     let written = annotations.text(SECRET);
@@ -27,7 +32,11 @@ pub(super) fn read(annotations: &mut Annotations<'_, '_>, policy: &mut Policy, s
             "clients without a valid certificate cannot be sent elsewhere: their handshake fails".to_owned();
         annotations.unapplied("auth-tls-error-page", message, "remove it");
     }
-    policy.request_headers.remove.extend(FIELDS.map(HeaderName::from_static));
+    for (name, _) in FIELDS {
+        // CGI-like applications cannot tell the look-alike from the real one, and nginx drops it.
+        let alike = HeaderName::from_bytes(name.replace('-', "_").as_bytes()).expect("a token");
+        policy.request_headers.remove.extend([HeaderName::from_static(name), alike]);
+    }
     let Some(written) = written else { return };
     if verify == "off" {
         return;
@@ -66,7 +75,7 @@ pub(super) fn read(annotations: &mut Annotations<'_, '_>, policy: &mut Policy, s
             ClientAuth::Required(roots)
         }
     }));
-    tell(policy, verify == "on", passes);
+    tell(policy, passes);
 }
 
 /// What certificates are checked against.
@@ -83,24 +92,14 @@ fn roots(
     Ok(ClientRoots::new(roots, revocation))
 }
 
-/// What Services are told. Whether an optional certificate was good is not told: that there are names says so, unless
-/// those that nobody vouches for are let in.
-fn tell(policy: &mut Policy, required: bool, passes: bool) {
-    let mut add = |name: &'static str, value: &str| {
-        policy.request_headers.add.push(HeaderEdit {
-            name: HeaderName::from_static(name),
-            value: Template::parse(value).expect("it is one of those below"),
-            append: false,
-        });
-    };
-    if required {
-        add("ssl-client-verify", "SUCCESS");
-    }
-    add("ssl-client-subject-dn", "%DOWNSTREAM_PEER_SUBJECT%");
-    add("ssl-client-issuer-dn", "%DOWNSTREAM_PEER_ISSUER%");
-    if passes {
-        add("ssl-client-cert", "%DOWNSTREAM_PEER_CERT%");
-    }
+/// What Services are told.
+fn tell(policy: &mut Policy, passes: bool) {
+    let told = FIELDS.into_iter().filter(|(name, _)| passes || *name != CERTIFICATE);
+    policy.request_headers.add.extend(told.map(|(name, value)| HeaderEdit {
+        name: HeaderName::from_static(name),
+        value: Template::parse(value).expect("it is one of those above"),
+        append: false,
+    }));
 }
 
 /// `namespace/name`, which must be the Ingress' own namespace.
