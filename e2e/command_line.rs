@@ -39,6 +39,21 @@ fn version_help_and_completions() {
 }
 
 #[test]
+fn definitions_and_schemas() -> Result<()> {
+    let list: Value = serde_json::from_slice(&output(&["crds", "-o", "json"]).stdout)?;
+    let items = list["items"].as_array().map_or(0, Vec::len);
+    let yaml = output(&["crds", "--group", "getambassador.io"]).stdout;
+    let documents = plenipo_resources::documents(std::str::from_utf8(&yaml)?).len();
+    assert_eq!((items, documents), (14, 14));
+    assert_eq!(code(&["crds", "--group", "example.com"]), Some(2));
+    let schema: Value = serde_json::from_slice(&output(&["schema", "mapping"]).stdout)?;
+    assert_eq!(schema["properties"]["spec"]["properties"]["weight"]["maximum"], 100);
+    assert_eq!(code(&["schema", "Gizmo"]), Some(2));
+    assert!(stderr(&["schema", "Gizmo"]).contains("TLSContext"), "the kinds that there are");
+    Ok(())
+}
+
+#[test]
 fn wrong_usage_is_code_2() {
     assert_eq!(code(&[]), Some(2));
     assert_eq!(code(&["fly"]), Some(2));

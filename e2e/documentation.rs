@@ -70,6 +70,9 @@ fn commands_on_the_pages_are_understood() -> Result<()> {
             .split(" > ")
             .next()
             .unwrap_or_default()
+            .split(" | ")
+            .next()
+            .unwrap_or_default()
             .replace(['[', ']'], "");
         let call = call.replace("NAME", "canary").replace(" COMMAND", " run");
         let script = call.replacen("plenipo", "\"$PLENIPO\"", 1) + " --help";

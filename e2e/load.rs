@@ -20,16 +20,16 @@ const CHANGE_EVERY: Duration = Duration::from_millis(100);
 const CHANGE_FOR: Duration = Duration::from_secs(60);
 
 /// Clients that send one request after the other until told to stop.
-struct Traffic {
+pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    pub(crate) answered: Arc<AtomicUsize>,
     clients: Vec<tokio::task::JoinHandle<Result<()>>>,
 }
 
 impl Traffic {
     /// So many clients, each of which keeps its connection as long as the gateway does.
     /// With `until_told` a kept connection is used until the gateway asks for its end, even after the word to stop.
-    fn start(address: SocketAddr, path: &'static str, clients: usize, until_told: bool) -> Self {
+    pub(crate) fn start(address: SocketAddr, path: &'static str, clients: usize, until_told: bool) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let clients = (0..clients)
             .map(|_| {
@@ -40,7 +40,7 @@ impl Traffic {
     }
 
     /// How many requests were answered; an error if a single one was not.
-    async fn end(self) -> Result<usize> {
+    pub(crate) async fn end(self) -> Result<usize> {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await??;

@@ -12,6 +12,8 @@ mod edge_table;
 mod examples;
 mod gateway;
 mod istio;
+mod kubernetes;
 mod load;
+mod migrate;
 mod protocols;
 mod running;

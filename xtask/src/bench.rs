@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::step::{self, cargo};
-use crate::tools;
+use crate::{kapi, tools};
 
 /// What to measure; handed on to the benchmark as it is.
 #[derive(clap::Args)]
@@ -21,6 +21,7 @@ pub(crate) struct Options {
 /// When something is missing, does not build, or a measurement fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
     tools::ensure(tools::BENCHES)?;
+    kapi::ensure()?;
     // One after the other: in one build the load generator's features would be those of the gateway too.
     for package in ["plenipo", "plenipo-benches"] {
         step::run(&mut cargo(&["build", "--profile", "bench-peer", "--package", package]))?;

@@ -81,9 +81,11 @@ fn walls() -> Result<()> {
             "--format",
             "{p}",
         ]);
-        // Tokens are JSON; who reads them shows none of it to those who ask.
-        if *package == "plenipo-proxy" {
-            tree.args(["--prune", "plenipo-jwt"]);
+        // Tokens are JSON; who reads them shows none of it to those who ask. The cluster's client speaks HTTP.
+        match *package {
+            "plenipo-proxy" => drop(tree.args(["--prune", "plenipo-jwt"])),
+            "plenipo-source" => drop(tree.args(["--prune", "kube"])),
+            _ => {}
         }
         let output = tree.output()?;
         ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));

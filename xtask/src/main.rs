@@ -5,6 +5,7 @@
 
 mod bench;
 mod fuzz;
+mod kapi;
 mod lint;
 mod step;
 mod tools;
@@ -31,6 +32,8 @@ enum Command {
     Lint,
     /// The tests that drive the real binary with real clients.
     E2e,
+    /// Builds the control plane that tests use (tools/kapi), unless it is there.
+    Kapi,
     /// Load against Envoy, HAProxy and nginx, side by side; writes docs/performance.md.
     Bench(bench::Options),
     /// Fuzzes one target, or each in turn.
@@ -59,10 +62,12 @@ fn run(command: Command) -> Result<()> {
         }
         Command::E2e => {
             tools::ensure(tools::TESTS)?;
+            kapi::ensure()?;
             let mut steps = Steps::default();
             steps.run("e2e", &mut cargo(&["test", "--package", "plenipo", "--test", "*"]));
             steps.finish()
         }
+        Command::Kapi => kapi::ensure(),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     }
@@ -71,6 +76,7 @@ fn run(command: Command) -> Result<()> {
 /// A step that fails does not stop the ones behind it: one run shows all there is to mend.
 fn test() -> Result<()> {
     tools::ensure(tools::TESTS)?;
+    kapi::ensure()?;
     let mut steps = Steps::default();
     lint::run(&mut steps);
     steps.run("tests", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));

@@ -87,16 +87,19 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-/// Where programs are looked for: what PATH says, then where Debian puts servers and their modules.
+/// Where programs are looked for: what PATH says, then where Debian puts servers and their modules, and Go itself.
 pub(crate) fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).collect::<Vec<_>>();
-    folders.extend(["/usr/sbin", "/usr/local/sbin", "/usr/lib/nginx/modules"].map(PathBuf::from));
+    folders.extend(
+        ["/usr/sbin", "/usr/local/sbin", "/usr/local/go/bin", "/usr/lib/nginx/modules"].map(PathBuf::from),
+    );
     folders.extend(versions("/usr/lib/postgresql").map(|version| version.join("bin")));
     std::env::join_paths(folders).unwrap_or(path)
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where this program is, if it is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&search_path()).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 

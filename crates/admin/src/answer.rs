@@ -30,6 +30,7 @@ enum Page {
     Report,
     Routes,
     Clusters,
+    Source,
     Diagnostics,
     LogLevel,
 }
@@ -46,6 +47,7 @@ const PAGES: &[(&str, Page, &str)] = &[
     ("/report", Page::Report, "what became of every object, as JSON"),
     ("/routes", Page::Routes, "the route table in match order, as JSON"),
     ("/clusters", Page::Clusters, "upstreams and their endpoints, as JSON"),
+    ("/source", Page::Source, "how well the source of objects is known, as JSON"),
     ("/ambassador/v0/diag/", Page::Diagnostics, "diagnostics, as JSON; ?filter=errors"),
     ("/log-level", Page::LogLevel, "the log filter; PUT or POST one to change it"),
 ];
@@ -121,6 +123,7 @@ async fn page_answer(state: &State, peer: SocketAddr, request: &Request<Bytes>) 
             state.current().map_or_else(nothing_yet, |published| json_page(&route_table(&published.edge)))
         }
         Page::Clusters => clusters(state).await,
+        Page::Source => json_page(&**state.source.borrow()),
         Page::Diagnostics => {
             let health = Health::ask(&state.proxy).await;
             json_page(&diagnostics::document(state, &health, parameter(query, "filter")))

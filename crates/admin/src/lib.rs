@@ -23,4 +23,4 @@ mod testing;
 pub use access::Token;
 pub use routes::{RouteRow, route_table};
 pub use server::Server;
-pub use state::{Identity, LogLevel, Published, State};
+pub use state::{Identity, LogLevel, Published, State, StatusNumbers, StatusWriter};

@@ -2,7 +2,8 @@
 
 use plenipo_model::{
     Accepts, Action, Chain, ChainTls, Edge, HostRewrite, InsecureAction, Listener, PathMatch, PathRewrite,
-    Route, RouteMatch, Serve, Source, Target, TcpTarget, ValueMatch, VirtualHost,
+    PortFrom, Redirect, RedirectPath, Route, RouteMatch, Serve, Source, Target, TcpTarget, ValueMatch,
+    VirtualHost,
 };
 use serde::Serialize;
 
@@ -160,13 +161,30 @@ fn action(action: &Action) -> String {
             });
             targets.chain(mirrors).collect::<Vec<_>>().join(", ")
         }
-        Action::Redirect(redirect) => {
-            let scheme = redirect.scheme.as_deref().unwrap_or("(scheme)");
-            let host = redirect.host.as_deref().unwrap_or("(host)");
-            format!("redirect {} {scheme}://{host}", redirect.status.as_u16())
-        }
+        Action::Redirect(redirect) => format!("redirect {} {}", redirect.status.as_u16(), location(redirect)),
         Action::Respond(respond) => format!("answer {}", respond.status.as_u16()),
     }
+}
+
+/// What of the request's URL stays is in parentheses; the query is not spoken of.
+fn location(redirect: &Redirect) -> String {
+    if let Some(location) = &redirect.location {
+        return location.text().to_owned();
+    }
+    let scheme = redirect.scheme.as_deref().unwrap_or("(scheme)");
+    let host = redirect.host.as_deref().unwrap_or("(host)");
+    let port = match (redirect.port, redirect.port_from) {
+        (Some(port), _) => format!(":{port}"),
+        (None, PortFrom::Request) => ":(port)".to_owned(),
+        (None, PortFrom::Host | PortFrom::Scheme) => String::new(),
+    };
+    let path = match &redirect.path {
+        RedirectPath::Keep => "(path)".to_owned(),
+        RedirectPath::To(path) => path.clone(),
+        RedirectPath::Matched(new) => format!("{new}(rest)"),
+        RedirectPath::Regex(pattern, new) => format!("(path as s/{}/{new}/)", pattern.as_str()),
+    };
+    format!("{scheme}://{host}{port}{path}")
 }
 
 fn target(target: &Target, total: u32) -> String {

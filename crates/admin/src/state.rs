@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plenipo_model::{Edge, Source};
 use plenipo_proxy::Handle;
-use plenipo_resources::Report;
+use plenipo_resources::{Report, Set, SourceState};
 use tokio::sync::watch;
 
 use crate::access::Token;
@@ -21,8 +21,8 @@ pub struct Published {
     pub edge: Arc<Edge>,
     /// What became of every object. It may be newer than the edge: a change that alters nothing served still has one.
     pub report: Report,
-    /// Objects read.
-    pub objects: usize,
+    /// The objects, as they were read.
+    pub set: Set,
     /// Parts of the edge that could not be compiled.
     pub broken: Vec<(Source, String)>,
     /// Addresses that could not be bound, and why.
@@ -78,6 +78,40 @@ impl LogLevel {
     }
 }
 
+/// What was written back to the cluster, and what waits to be.
+#[derive(Clone, Debug, Default)]
+pub struct StatusNumbers {
+    /// Is it this replica that writes?
+    pub leads: bool,
+    /// Writes since the start, by result.
+    pub writes: Vec<(&'static str, u64)>,
+    /// Objects that wait to be written.
+    pub waiting: u64,
+    /// Events told, and left untold because there were too many.
+    pub events: (u64, u64),
+}
+
+/// Whoever writes status, to be asked for numbers.
+#[derive(Clone)]
+pub struct StatusWriter(Arc<dyn Fn() -> StatusNumbers + Send + Sync>);
+
+impl StatusWriter {
+    /// From a way to read the numbers.
+    pub fn new(read: impl Fn() -> StatusNumbers + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn numbers(&self) -> StatusNumbers {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for StatusWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.numbers().fmt(f)
+    }
+}
+
 impl fmt::Debug for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LogLevel({})", self.current())
@@ -91,6 +125,10 @@ pub struct State {
     pub identity: Identity,
     /// What was published last; none before the first time.
     pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// How well the source of objects knows what there is.
+    pub source: watch::Receiver<Arc<SourceState>>,
+    /// Whoever writes status; none where nobody does.
+    pub status: Option<StatusWriter>,
     /// The data plane.
     pub proxy: Handle,
     /// The log level.

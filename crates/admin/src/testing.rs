@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plenipo_model::Edge;
 use plenipo_proxy::Proxy;
-use plenipo_resources::Report;
+use plenipo_resources::{Report, Set, SourceState};
 use tokio::sync::watch;
 
-use crate::state::{Identity, LogLevel, Published, State};
+use crate::state::{Identity, LogLevel, Published, State, StatusNumbers, StatusWriter};
 
 /// A state, and the way to publish into it.
 pub(crate) fn state() -> (State, watch::Sender<Option<Arc<Published>>>) {
@@ -25,6 +25,12 @@ pub(crate) fn state() -> (State, watch::Sender<Option<Arc<Published>>>) {
             hostname: "here".into(),
         },
         published,
+        source: watch::channel(Arc::new(SourceState::directory("conf"))).1,
+        status: Some(StatusWriter::new(|| StatusNumbers {
+            leads: true,
+            writes: vec![("written", 7)],
+            ..StatusNumbers::default()
+        })),
         proxy: proxy.handle(),
         log_level: LogLevel::new(
             move || level.lock().unwrap().clone(),
@@ -50,7 +56,7 @@ pub(crate) fn published(edge: Edge) -> Published {
         revision: 1,
         edge: Arc::new(edge),
         report: Report::default(),
-        objects: 3,
+        set: Set::default(),
         broken: Vec::new(),
         unbound: Vec::new(),
         at: SystemTime::now(),

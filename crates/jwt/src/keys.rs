@@ -53,8 +53,6 @@ struct Set {
 pub struct Metadata {
     /// URL of its key set.
     pub jwks_uri: String,
-    /// Who it says it is.
-    pub issuer: Option<String>,
 }
 
 impl Metadata {
@@ -95,11 +93,6 @@ impl Keys {
     /// How many were passed over.
     pub fn skipped(&self) -> usize {
         self.skipped
-    }
-
-    /// Is there a key of this name?
-    pub fn names(&self, id: &str) -> bool {
-        self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
     /// Those that may have made a signature by this algorithm under this name. A key without a name may be anybody's.

@@ -204,4 +204,11 @@ impl Authorization {
     pub fn refusing(why: &str) -> Self {
         Self { refuse: Some(why.to_owned()), ..Self::default() }
     }
+
+    /// Who says so: the objects of its policies.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let asked = self.external.iter().flat_map(|rule| &rule.policies);
+        let allowed = self.allow.iter().flatten();
+        self.deny.iter().chain(asked).chain(allowed).map(|policy| &policy.source)
+    }
 }

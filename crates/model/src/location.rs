@@ -65,6 +65,11 @@ impl LocationTemplate {
         Ok(Self { text: text.to_owned(), parts })
     }
 
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The pieces in order.
     pub fn parts(&self) -> &[LocationPart] {
         &self.parts

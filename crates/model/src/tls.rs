@@ -58,6 +58,22 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
+    /// Encrypted, to anybody: nothing is sent by which the upstream could know whom it is asked for, and nothing of its
+    /// certificate is checked.
+    pub fn unverified(source: Source) -> Self {
+        Self {
+            source,
+            server_name: None,
+            name_by_host: false,
+            verify: Verify::Nothing,
+            certificate: None,
+            min_version: TlsVersion::V1_2,
+            max_version: TlsVersion::V1_3,
+            cipher_suites: Vec::new(),
+            alpn: Vec::new(),
+        }
+    }
+
     /// The same for HTTP/2: names offered that end in `http/1.1` end in `h2` there.
     #[must_use]
     pub fn for_http2(&self) -> Self {

@@ -2,6 +2,9 @@
 //!
 //! Everything here runs on the control thread. [`Control::apply`] is the only place that publishes.
 
+mod sets;
+mod status;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +21,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::balancers::Balancers;
-use crate::exit::{Ending, Exit};
+use crate::exit::Exit;
 use crate::reading;
 use crate::settings::{Reading, Settings};
 use crate::signals::{Request, Signals};
+use sets::Sets;
 
 /// So long the first configuration waits for the identity in the mesh.
 const FIRST_IDENTITY: Duration = Duration::from_secs(10);
@@ -46,13 +50,17 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<Exit> {
     raise_descriptor_limit();
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
-    let (mut sets, following) =
-        plenipo_source::follow(&settings.directory).map_err(|error| Ending::unreadable(error.to_string()))?;
+    let mut sets = Sets::open(&settings.place).await?;
     let proxy = Proxy::start(settings.proxy.clone()).context("the data threads cannot be started")?;
     let (published, watched) = watch::channel(None);
+    let status = sets.client.clone().zip(settings.status).map(|(client, options)| {
+        status::keep(client, options, settings.reading.options.clone(), watched.clone())
+    });
     let state = State {
         identity: settings.identity.clone(),
         published: watched,
+        source: sets.state.clone(),
+        status: status.as_ref().map(status::numbers),
         proxy: proxy.handle(),
         log_level,
         token: settings.token.clone(),
@@ -68,35 +76,49 @@ pub(crate) async fn serve(
         control.reading.options.istio.identity = identity.borrow_and_update().clone();
     }
 
-    let first = sets.borrow_and_update().clone();
-    control.apply(&first).await;
+    let mut set = tokio::select! {
+        first = sets.first() => first?,
+        () = signals.stop() => {
+            // Nobody has been served, so there is nobody to wait for.
+            control.proxy.stop();
+            return Ok(Exit::Success);
+        }
+    };
+    control.apply(&set).await;
     control.check_start()?;
     ready(&control.edge, control.balancers.as_ref())?;
     loop {
         tokio::select! {
-            changed = sets.changed() => {
-                changed.context("the directory is no longer followed")?;
-                let set = sets.borrow_and_update().clone();
+            next = sets.next() => {
+                set = next?;
                 control.apply(&set).await;
             }
             () = changed(&mut identity) => {
                 control.reading.options.istio.identity = identity.as_ref().and_then(|it| it.borrow().clone());
-                let set = sets.borrow().clone();
                 control.apply(&set).await;
             }
             request = signals.next() => match request {
                 Request::Reload => {
                     tracing::info!("SIGHUP: reading everything again");
                     control.proxy.handle().reopen_logs();
-                    following.rescan();
+                    sets.rescan();
                     // Files that objects name (certificates on a volume) change without the set changing.
-                    let set = sets.borrow().clone();
                     control.apply(&set).await;
                 }
-                Request::Stop => return Ok(control.stop(signals).await),
+                Request::Stop => return Ok(stop(control, signals, status).await),
             },
         }
     }
+}
+
+/// Finishes what runs; another replica writes status in the meantime.
+async fn stop(control: Control, signals: Signals, status: Option<plenipo_status::Handle>) -> Exit {
+    let release = async {
+        if let Some(status) = status {
+            status.stop().await;
+        }
+    };
+    tokio::join!(control.stop(signals), release).0
 }
 
 /// Returns when there is another identity; never where none is kept.
@@ -169,7 +191,6 @@ impl Control {
         let before = self.published.borrow().clone();
         log_new_problems(&report, before.as_deref().map(|before| &before.report));
 
-        let objects = set.objects().len();
         // An address that could not be bound is tried again whenever there is an occasion.
         let unchanged = before.as_ref().filter(|before| edge == *self.edge && before.unbound.is_empty());
         let next = match unchanged {
@@ -177,7 +198,7 @@ impl Control {
                 revision: before.revision,
                 edge: Arc::clone(&before.edge),
                 report,
-                objects,
+                set: set.clone(),
                 broken: before.broken.clone(),
                 unbound: before.unbound.clone(),
                 at: before.at,
@@ -189,7 +210,8 @@ impl Control {
                 let (broken, unbound, built_in) = self.publish(edge).await;
                 let edge = Arc::clone(&self.edge);
                 let at = SystemTime::now();
-                Published { revision, edge, report, objects, broken, unbound, at, translated_in, built_in }
+                let set = set.clone();
+                Published { revision, edge, report, set, broken, unbound, at, translated_in, built_in }
             }
         };
         log_published(&next, unchanged.is_some());
@@ -309,16 +331,22 @@ fn new_problems<'r>(report: &'r Report, before: Option<&Report>) -> Vec<&'r Prob
 fn log_published(published: &Published, unchanged: bool) {
     let took = published.translated_in + published.built_in;
     if unchanged {
-        tracing::debug!(objects = published.objects, "read again; nothing changes what is served");
+        tracing::debug!(
+            objects = published.set.objects().len(),
+            "read again; nothing changes what is served"
+        );
         return;
     }
     if published.edge.listeners.is_empty() {
-        tracing::warn!(objects = published.objects, "nothing to serve: no Listener was accepted; not ready");
+        tracing::warn!(
+            objects = published.set.objects().len(),
+            "nothing to serve: no Listener was accepted; not ready"
+        );
         return;
     }
     tracing::info!(
         revision = published.revision,
-        objects = published.objects,
+        objects = published.set.objects().len(),
         listeners = published.edge.listeners.len(),
         clusters = published.edge.clusters.len(),
         milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use plenipo_admin::LogLevel;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -26,6 +27,9 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<LogLevel>
             .boxed(),
         LogFormat::Json => fmt::layer::<Registry>().with_writer(std::io::stderr).json().boxed(),
     };
+    // The client of the API server says of every attempt what we say once, and of an answer that it cannot read the whole
+    // text, which may be a Secret's.
+    let lines = lines.with_filter(filter_fn(|metadata| !metadata.target().starts_with("kube_client")));
     // In this order the filter sits above the lines and decides for them.
     tracing_subscriber::registry().with(lines).with(filter).try_init()?;
     let reading = handle.clone();

@@ -44,7 +44,10 @@ fn main() -> ExitCode {
         Command::Explain(explain) => commands::explain::run(&explain, &environment),
         Command::Edge(edge) => commands::edge::run(&edge, &environment),
         Command::Routes(routes) => commands::routes::run(&routes, &environment),
+        Command::Migrate(migrate) => commands::migrate::run(&migrate, &environment),
         Command::Demo(demo) => commands::demo::run(&demo),
+        Command::Crds(crds) => commands::crds::run(&crds),
+        Command::Schema { kind } => commands::crds::schema(&kind),
         Command::Version => commands::version::run(),
         Command::Completions { shell } => commands::completions::run(shell),
     };

@@ -1,17 +1,18 @@
-//! A directory read once, translated and compiled, as `check`, `explain` and `routes` need it.
+//! A directory or a cluster read once, translated and compiled, as `check`, `explain` and `routes` need it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use plenipo_model::{Edge, Serve};
 use plenipo_proxy::Snapshot;
 use plenipo_resources::{Code, Problem, Report, Set, Severity};
 use plenipo_source::Directory;
+use plenipo_source::cluster::{Access, ClusterOptions};
 
-use crate::arguments::ReadingArguments;
+use crate::app;
+use crate::arguments::{InputArguments, ReadingArguments};
 use crate::environment::Environment;
 use crate::exit::Ending;
 use crate::settings::Reading;
@@ -19,7 +20,7 @@ use crate::settings::Reading;
 /// Certificates and revocation lists are small; a larger file is a mistake (or a device).
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// A directory, read.
+/// A directory or a cluster, read.
 #[derive(Debug)]
 pub(crate) struct Read {
     /// What would be served.
@@ -28,27 +29,56 @@ pub(crate) struct Read {
     pub(crate) report: Report,
     /// What it was read from.
     pub(crate) set: Set,
+    reading: Reading,
 }
 
-/// Reads a directory and translates what is in it.
+/// Reads a directory or a cluster, and translates what is in it.
 pub(crate) fn once(
-    directory: &Path,
+    input: &InputArguments,
     arguments: &ReadingArguments,
     environment: &Environment,
 ) -> anyhow::Result<Read> {
-    let Reading { mut options, ports, mesh } = Reading::new(arguments, environment)?;
-    if let Some(origin) = &mesh {
+    let mut reading = Reading::new(arguments, environment)?;
+    if let Some(origin) = &reading.mesh {
         // Nobody is asked for a certificate by a look at YAML.
         match plenipo_mesh::look(origin) {
-            Some(identity) => options.istio.identity = Some(Arc::new(identity?)),
-            None => options.istio.identity_expected = true,
+            Some(identity) => reading.options.istio.identity = Some(Arc::new(identity?)),
+            None => reading.options.istio.identity_expected = true,
         }
     }
-    let set = Directory::open(directory).map_err(|error| Ending::unreadable(error.to_string()))?.read();
-    options.files = files(plenipo_translate::referenced_files(&set));
-    let (mut edge, report) = plenipo_translate::translate(&set, &options);
-    edge.map_ports(&ports);
-    Ok(Read { edge: Arc::new(edge), report, set })
+    let set = match &input.directory {
+        Some(path) => Directory::open(path).map_err(|error| Ending::unreadable(error.to_string()))?.read(),
+        None => {
+            let has_namespace =
+                arguments.namespace.is_some() || environment.value("AMBASSADOR_NAMESPACE").is_some();
+            let (access, options) = reading.of_cluster(&input.cluster, has_namespace, environment);
+            cluster(&access, ClusterOptions { whole: true, ..options })?
+        }
+    };
+    Ok(Read::of(set, reading))
+}
+
+/// Reads a cluster.
+fn cluster(access: &Access, options: ClusterOptions) -> anyhow::Result<Set> {
+    let read = async {
+        let client = plenipo_source::cluster::connect(access).await?;
+        plenipo_source::cluster::read(client, options).await
+    };
+    Ok(app::runtime()?.block_on(read).map_err(|error| Ending::unreadable(error.to_string()))?)
+}
+
+impl Read {
+    fn of(set: Set, mut reading: Reading) -> Self {
+        reading.options.files = files(plenipo_translate::referenced_files(&set));
+        let (mut edge, report) = plenipo_translate::translate(&set, &reading.options);
+        edge.map_ports(&reading.ports);
+        Self { edge: Arc::new(edge), report, set, reading }
+    }
+
+    /// Another set, understood in the same way.
+    pub(crate) fn another(&self, set: Set) -> Self {
+        Self::of(set, self.reading.clone())
+    }
 }
 
 /// The files that objects name, as far as they can be read; the translation says what is missing.

@@ -1,6 +1,8 @@
 //! Arguments and environment, checked and put together. Arguments win.
 
+mod cluster;
 mod mesh;
+mod status;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use plenipo_admin::{Identity, Token};
 use plenipo_model::PortMap;
+use plenipo_source::cluster::{Access, ClusterOptions};
 use plenipo_translate::{IngressOptions, Options};
 
 use crate::arguments::{LogFormat, ReadingArguments, RunArguments};
@@ -30,8 +33,8 @@ pub(crate) struct Reading {
 /// Everything that `run` must know before the first object.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Directory of YAML files.
-    pub(crate) directory: PathBuf,
+    /// Where objects come from.
+    pub(crate) place: Place,
     /// How objects are read.
     pub(crate) reading: Reading,
     /// For the data plane.
@@ -44,6 +47,17 @@ pub(crate) struct Settings {
     pub(crate) identity: Identity,
     /// The load balancers to run in front of the gateway.
     pub(crate) balancers: Option<BalancerSettings>,
+    /// What is written back to the cluster; none = nothing.
+    pub(crate) status: Option<plenipo_status::Options>,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A directory of YAML files.
+    Directory(PathBuf),
+    /// A cluster.
+    Cluster(Access, ClusterOptions),
 }
 
 /// Where log lines go and which.
@@ -109,15 +123,8 @@ impl Settings {
     /// # Errors
     /// When an argument or a variable makes no sense, or the token file cannot be read.
     pub(crate) fn new(arguments: &RunArguments, environment: &Environment) -> Result<Self, Ending> {
-        let reading = Reading::new(&arguments.reading, environment)?;
-        let directory = arguments
-            .config
-            .clone()
-            .or_else(|| arguments.edge.clone())
-            .or_else(|| environment.value("AMBASSADOR_CONFIG_DIR").map(PathBuf::from))
-            .ok_or_else(|| {
-                Ending::usage("which directory? Give --config DIR (or set AMBASSADOR_CONFIG_DIR)")
-            })?;
+        let mut reading = Reading::new(&arguments.reading, environment)?;
+        let place = place(arguments, environment, &mut reading)?;
         let mut proxy = plenipo_proxy::Settings { min_drain: arguments.min_drain, ..Default::default() };
         if let Some(workers) = workers(arguments, environment)? {
             proxy.workers = workers;
@@ -141,7 +148,8 @@ impl Settings {
             // Clients are at the load balancers, which go first: they are whom the time is for.
             proxy.min_drain = Duration::ZERO;
         }
-        Ok(Self { directory, balancers, admin, token: token(arguments)?, reading, proxy, identity })
+        let status = status::read(&arguments.status, environment, &place, &reading.options);
+        Ok(Self { place, balancers, admin, token: token(arguments)?, reading, proxy, identity, status })
     }
 }
 
@@ -154,6 +162,26 @@ impl Logging {
             arguments.log.as_deref().or_else(|| environment.value("AES_LOG_LEVEL")).unwrap_or("info");
         Self { format, filter: filter.to_owned() }
     }
+}
+
+fn place(
+    arguments: &RunArguments,
+    environment: &Environment,
+    reading: &mut Reading,
+) -> Result<Place, Ending> {
+    if arguments.cluster.kubernetes {
+        let has_namespace =
+            arguments.reading.namespace.is_some() || environment.value("AMBASSADOR_NAMESPACE").is_some();
+        let (access, options) = reading.of_cluster(&arguments.cluster, has_namespace, environment);
+        return Ok(Place::Cluster(access, options));
+    }
+    let given = arguments.config.clone().or_else(|| arguments.edge.clone());
+    let directory = given.or_else(|| environment.value("AMBASSADOR_CONFIG_DIR").map(PathBuf::from));
+    directory.map(Place::Directory).ok_or_else(|| {
+        Ending::usage(
+            "where from? Give --config DIR (or set AMBASSADOR_CONFIG_DIR), or --kubernetes for a cluster",
+        )
+    })
 }
 
 fn workers(arguments: &RunArguments, environment: &Environment) -> Result<Option<usize>, Ending> {
@@ -218,7 +246,7 @@ mod tests {
     fn run(line: &str) -> RunArguments {
         let words = ["plenipo", "run"].into_iter().chain(line.split_whitespace());
         match Arguments::try_parse_from(words).unwrap().command {
-            Command::Run(run) => run,
+            Command::Run(run) => *run,
             other => panic!("{other:?}"),
         }
     }
@@ -255,7 +283,7 @@ mod tests {
             ],
         )
         .unwrap();
-        assert_eq!(settings.directory, PathBuf::from("/conf"));
+        assert_eq!(settings.place, Place::Directory(PathBuf::from("/conf")));
         assert_eq!(settings.admin, "[::1]:9".parse().unwrap());
         assert_eq!(settings.proxy.workers, 3);
         assert_eq!(settings.proxy.max_drain, Duration::from_secs(7));
@@ -289,7 +317,7 @@ mod tests {
         let line = "--config a --ambassador-id b --admin 127.0.0.1:1 --max-drain 2m --workers 5";
         let variables = [("AMBASSADOR_CONFIG_DIR", "x"), ("AMBASSADOR_ID", "x"), ("ENVOY_CONCURRENCY", "9")];
         let settings = settings(line, variables).unwrap();
-        assert_eq!(settings.directory, PathBuf::from("a"));
+        assert_eq!(settings.place, Place::Directory(PathBuf::from("a")));
         assert_eq!(settings.reading.options.ambassador_id, "b");
         assert_eq!(settings.proxy.workers, 5);
         assert_eq!(settings.proxy.max_drain, Duration::from_secs(120));

@@ -146,7 +146,11 @@ impl Changes {
                 }
                 How::IfAbsent if headers.contains_key(name) => {}
                 How::IfPresent if !headers.contains_key(name) => {}
-                How::Set | How::IfAbsent | How::IfPresent => {
+                How::Set => {
+                    headers::strip(name, headers);
+                    headers.insert(name, value.clone());
+                }
+                How::IfAbsent | How::IfPresent => {
                     headers.insert(name, value.clone());
                 }
             }
@@ -156,9 +160,9 @@ impl Changes {
 
 /// What a request is changed by that passes without an answer: the fields that only the service may set are not left as
 /// the client sent them.
-pub(crate) fn unanswered(service: &ExternalAuthorization) -> Changes {
+pub(crate) fn unanswered(service: &ExternalAuthorization, sent: &HeaderMap) -> Changes {
     match &service.protocol {
-        ExternalProtocol::Http(check) => Changes { remove: http::own(check).collect(), ..Changes::default() },
+        ExternalProtocol::Http(check) => Changes { remove: http::own(check, sent), ..Changes::default() },
         ExternalProtocol::Grpc(_) => Changes::default(),
     }
 }

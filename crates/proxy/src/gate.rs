@@ -18,6 +18,7 @@ use crate::io::Stream;
 use crate::refusal::RefusedRequest;
 
 mod activity;
+mod linger;
 mod stand_in;
 pub(crate) use activity::Activity;
 use stand_in::{REFUSAL, REFUSED_HEAD, oversized_head};
@@ -57,6 +58,8 @@ pub(crate) struct Gate {
     stages_answer: Option<Bytes>,
     /// Fields over several lines are made several fields.
     unfolds: bool,
+    /// The answers are out, and for so long is read what nobody wants any more.
+    lingers_until: Option<Instant>,
 }
 
 impl Gate {
@@ -84,6 +87,7 @@ impl Gate {
             timer,
             stages_answer: None,
             unfolds: false,
+            lingers_until: None,
         }
     }
 
@@ -355,10 +359,16 @@ impl AsyncWrite for Gate {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_shutdown(cx) {
-            Poll::Pending => this.poll_stuck(cx),
-            shut => shut,
+        if this.lingers_until.is_none() {
+            match Pin::new(&mut this.stream).poll_shutdown(cx) {
+                Poll::Pending => return this.poll_stuck(cx),
+                Poll::Ready(shut) => shut?,
+            }
+            if !this.leaves_unread() {
+                return Poll::Ready(Ok(()));
+            }
         }
+        this.poll_linger(cx).map(Ok)
     }
 }
 

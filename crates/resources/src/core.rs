@@ -79,6 +79,21 @@ pub struct SliceEndpoint {
     pub node_name: Option<String>,
     /// The Pod, usually.
     pub target_ref: Option<TargetRef>,
+    pub hints: Option<SliceHints>,
+}
+
+/// `hints` of an endpoint: for whom it is meant.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SliceHints {
+    pub for_zones: Vec<ZoneHint>,
+}
+
+/// One of `hints.forZones`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ZoneHint {
+    pub name: String,
 }
 
 /// An object that an endpoint stands for.

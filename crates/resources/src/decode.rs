@@ -11,10 +11,13 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
-use crate::ambassador::Version;
+use crate::ambassador::{Version, written};
 use crate::object::{Decoded, Meta, Object, ObjectId, Origin, View};
 use crate::problem::{Code, Problem, Severity};
 use typed::{Fault, text};
+
+#[cfg(test)]
+pub(crate) use ambassador::KINDS as AMBASSADOR_KINDS;
 
 type Fields = Map<String, Value>;
 
@@ -101,7 +104,10 @@ fn object(mut fields: Fields, origin: &Origin) -> Result<Object, Box<Problem>> {
     let meta = meta(api_version, &metadata);
     let mut unknown_fields = Vec::new();
     let view = match group {
-        Group::Ambassador(version) => ambassador::view(&kind, version, fields, &mut unknown_fields),
+        Group::Ambassador(given) => {
+            let version = written::version(given, &metadata, fields.get("spec"));
+            ambassador::view(&kind, version, fields, &mut unknown_fields)
+        }
         Group::AmbassadorFuture => Err(Fault::new(
             "unknown-api-version",
             "apiVersion",
@@ -133,6 +139,10 @@ fn required(fields: &Fields, name: &'static str) -> Result<String, Fault> {
     }
 }
 
+/// Of these a load balancer keeps what was applied last, which the check of it has to know.
+const RESETTABLE: &str = "-attributes\":";
+
+/// Without what kubectl keeps in an annotation: the whole object once more.
 fn meta(api_version: String, metadata: &Value) -> Meta {
     let texts = |name: &str| -> BTreeMap<String, String> {
         let map = metadata.get(name).and_then(Value::as_object);
@@ -141,7 +151,10 @@ fn meta(api_version: String, metadata: &Value) -> Meta {
     Meta {
         api_version,
         labels: texts("labels"),
-        annotations: texts("annotations"),
+        annotations: texts("annotations")
+            .into_iter()
+            .filter(|(key, value)| key != written::LAST_APPLIED || value.contains(RESETTABLE))
+            .collect(),
         unquoted_annotations: unquoted(metadata),
         uid: metadata.get("uid").and_then(text).unwrap_or_default(),
         created: metadata.get("creationTimestamp").and_then(text).unwrap_or_default(),

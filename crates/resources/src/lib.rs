@@ -11,18 +11,23 @@
 pub mod ambassador;
 pub mod core;
 mod decode;
+pub mod definition;
 mod document;
 pub mod elbv2;
 pub mod istio;
 pub mod networking;
 mod object;
 mod problem;
+mod references;
 mod report;
 mod set;
+mod source_state;
 
 pub use decode::decode;
 pub use document::{Document, SyntaxError, documents};
 pub use object::{Decoded, Meta, Object, ObjectId, Origin, View};
 pub use problem::{Code, Problem, Severity};
-pub use report::{Report, State, Verdict};
+pub use references::references;
+pub use report::{Earlier, Report, State, Verdict};
 pub use set::{Set, SetBuilder};
+pub use source_state::{KindState, SourceState, Standing};

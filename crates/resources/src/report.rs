@@ -24,6 +24,19 @@ pub struct Verdict {
     pub state: State,
     /// What was found, worst first.
     pub problems: Vec<Problem>,
+    /// What serves all the same of an object that is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
+}
+
+/// What serves of an object that is refused as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Earlier {
+    /// The object as it was when it was accepted last, with the generation it had then (0 in files).
+    Version(i64),
+    /// The object as it is now, with something it refers to as that was.
+    References,
 }
 
 /// What became of an object.
@@ -41,7 +54,7 @@ pub enum State {
 impl Report {
     /// The verdict on an object, made [`State::Accepted`] if there is none yet.
     pub fn verdict(&mut self, object: &ObjectId) -> &mut Verdict {
-        let accepted = || Arc::new(Verdict { state: State::Accepted, problems: Vec::new() });
+        let accepted = || Arc::new(Verdict { state: State::Accepted, problems: Vec::new(), earlier: None });
         Arc::make_mut(Arc::make_mut(&mut self.verdicts).entry(object.clone()).or_insert_with(accepted))
     }
 

@@ -6,11 +6,11 @@ mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use plenipo_resources::{Code, Origin, Problem, Set, SetBuilder, Severity};
+use plenipo_resources::{Code, Origin, Problem, Set, Severity};
 
-use file::{Difference, File, Placed};
+use crate::shelf::Shelf;
+use file::{Difference, File};
 use tree::{Place, Tree};
 
 pub use follow::{Following, follow};
@@ -49,10 +49,8 @@ pub struct Directory {
     /// Those of them that have problems. Mostly none.
     flawed: BTreeSet<PathBuf>,
     tree: Tree,
-    /// Every object of every file, in order, so that a set of them needs no sorting.
-    objects: BTreeSet<Placed>,
-    /// How many of them have an id that another has too. Mostly none.
-    doubles: usize,
+    /// Every object of every file.
+    shelf: Shelf,
     /// What keeps changes from being noticed.
     deaf_to: Vec<Problem>,
 }
@@ -75,8 +73,7 @@ impl Directory {
             files: BTreeMap::new(),
             flawed: BTreeSet::new(),
             tree: Tree::default(),
-            objects: BTreeSet::new(),
-            doubles: 0,
+            shelf: Shelf::default(),
             deaf_to: Vec::new(),
         })
     }
@@ -94,16 +91,9 @@ impl Directory {
 
     /// Everything as it was read last.
     fn set(&self) -> Set {
-        let objects = self.objects.iter().map(|placed| Arc::clone(&placed.object));
         let flawed = self.flawed.iter().filter_map(|path| self.files.get(path));
         let problems = self.tree.problems.iter().chain(&self.deaf_to).chain(flawed.flat_map(File::problems));
-        if self.doubles == 0 {
-            return Set::in_order(objects.collect(), problems.cloned().collect());
-        }
-        let mut set = SetBuilder::default();
-        objects.for_each(|object| set.add(object));
-        problems.for_each(|problem| set.problem(problem.clone()));
-        set.build()
+        self.shelf.set(problems.cloned())
     }
 
     fn rescan(&mut self) {
@@ -163,21 +153,8 @@ impl Directory {
     }
 
     fn apply(&mut self, difference: Difference) {
-        for placed in difference.gone {
-            self.objects.remove(&placed);
-            self.doubles -= usize::from(self.is_double(&placed));
-        }
-        for placed in difference.new {
-            self.doubles += usize::from(self.is_double(&placed));
-            self.objects.insert(placed);
-        }
-    }
-
-    /// Whether there is another object with the id of this one, which is not among them.
-    fn is_double(&self, placed: &Placed) -> bool {
-        let mut beside =
-            self.objects.range(..placed).next_back().into_iter().chain(self.objects.range(placed..).next());
-        beside.any(|other| other.object.id == placed.object.id)
+        difference.gone.iter().for_each(|placed| self.shelf.remove(placed));
+        difference.new.into_iter().for_each(|placed| self.shelf.insert(placed));
     }
 
     fn deaf(&self, error: &str) -> Problem {

@@ -7,8 +7,10 @@
 //! What cannot fail in a working test environment (binding a free port, signing a certificate) panics with the reason;
 //! what a test may want to see fail (connecting, handshakes, requests) is a `Result`.
 
+pub mod apiserver;
 pub mod certs;
 pub mod client;
+pub mod cluster;
 pub mod istiod;
 pub mod process;
 pub mod proxy_header;
@@ -17,8 +19,10 @@ pub mod tokens;
 pub mod upstream;
 pub mod wait;
 
+pub use apiserver::Apiserver;
 pub use certs::{Authority, Issued, KeyKind, Leaf};
 pub use client::{Http, HttpConnection, Raw, Response};
+pub use cluster::Cluster;
 pub use istiod::Istiod;
 pub use process::Process;
 pub use tokens::Signer;

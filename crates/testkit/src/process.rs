@@ -1,7 +1,8 @@
 //! Programs run by a test: output captured, killed when dropped.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -14,7 +15,19 @@ use crate::wait::eventually;
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
+    /// Of a guarded program: what its guard listens to.
+    guard: Option<ChildStdin>,
 }
+
+/// Becomes the program; a guard beside it waits for a line. The end of the file instead means that we died without
+/// stopping the program, so the guard does: nothing outlives a test that was killed.
+const GUARD: &str = r#"
+remains=$1
+shift
+exec 3<&0 </dev/null
+{ read -r _ <&3 || { kill -9 $$; rm -rf "$remains"; }; } >/dev/null 2>&1 &
+exec "$@" 3<&-
+"#;
 
 impl Process {
     /// Starts the program; standard input is closed unless `command` says otherwise before.
@@ -22,9 +35,27 @@ impl Process {
     /// # Errors
     /// When it cannot be started; the message names the program, so that a missing tool says which.
     pub fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// As [`Process::start`], and the program does not outlive this process, however that ends; the folder `remains` is
+    /// removed then.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn start_guarded(command: &Command, remains: &Path) -> Result<Self> {
+        let mut guarded = Command::new("sh");
+        guarded.args(["-c", GUARD, "sh"]).arg(remains).arg(command.get_program()).args(command.get_args());
+        let environment = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        guarded.envs(environment).stdin(Stdio::piped());
+        let mut process = Self::spawn(&mut guarded)?;
+        process.guard = process.child.stdin.take();
+        Ok(process)
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -36,7 +67,7 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             collect(stderr, Arc::clone(&output));
         }
-        Ok(Self { child, output })
+        Ok(Self { child, output, guard: None })
     }
 
     /// Its process id.
@@ -92,6 +123,10 @@ impl Drop for Process {
         // It may have ended already; then there is nothing to kill and nothing to say.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(guard) = &mut self.guard {
+            // The guard may be gone too, if somebody killed it.
+            let _ = guard.write_all(b"\n");
+        }
     }
 }
 
@@ -113,7 +148,7 @@ fn lock(output: &Mutex<String>) -> MutexGuard<'_, String> {
 mod tests {
     use std::process::Command;
 
-    use super::Process;
+    use super::{Process, eventually};
 
     #[tokio::test]
     async fn output_is_collected_and_the_end_seen() -> anyhow::Result<()> {
@@ -125,6 +160,22 @@ mod tests {
         assert!(process.ended()?.is_none());
         process.signal("TERM")?;
         assert!(!process.wait().await?.success());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_guarded_program_does_not_outlive_us() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let remains = folder.path().join("remains");
+        std::fs::create_dir(&remains)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo begun; exec sleep 1000"]);
+        let mut process = Process::start_guarded(&command, &remains)?;
+        process.line_with("begun").await;
+        // What happens when we are killed: our end of the pipe closes, and nothing was written to it.
+        drop(process.guard.take());
+        assert!(!process.wait().await?.success());
+        eventually("the remains to be gone", || std::future::ready(!remains.exists())).await;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 /// How long [`eventually`] waits: far longer than anything here takes, so that only a real failure reaches it.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(10);
 

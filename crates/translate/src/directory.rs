@@ -17,6 +17,8 @@ use crate::changes::Changes;
 pub(crate) struct Directory<'a> {
     set: &'a Set,
     slices: &'a Slices,
+    /// The zone we are in; empty where nobody knows.
+    zone: &'a str,
 }
 
 /// EndpointSlices by the Service they are of, kept up from one translation to the next.
@@ -82,8 +84,8 @@ pub(crate) struct Located<'a> {
 }
 
 impl<'a> Directory<'a> {
-    pub(crate) fn new(set: &'a Set, slices: &'a Slices) -> Self {
-        Self { set, slices }
+    pub(crate) fn new(set: &'a Set, slices: &'a Slices, zone: &'a str) -> Self {
+        Self { set, slices, zone }
     }
 
     /// How a Service is called in sets of them.
@@ -135,7 +137,7 @@ impl<'a> Directory<'a> {
         }
         let wanted = Wanted { port, declared: declared.flatten() };
         let found = match slices {
-            Some(slices) => of_slices(&slices, &wanted),
+            Some(slices) => of_slices(&slices, &wanted, self.zone),
             None => older.map(|older| of_endpoints(older, &wanted)).unwrap_or_default(),
         };
         Lookup::Found(arranged(found, family))
@@ -192,7 +194,7 @@ impl Wanted<'_> {
 }
 
 /// Ready endpoints; when there is none, those that still serve while they terminate (what kube-proxy does too).
-fn of_slices<'a>(slices: &[&'a EndpointSlice], wanted: &Wanted<'_>) -> Vec<Located<'a>> {
+fn of_slices<'a>(slices: &[&'a EndpointSlice], wanted: &Wanted<'_>, zone: &str) -> Vec<Located<'a>> {
     let addresses = |accept: &dyn Fn(&SliceConditions) -> bool| {
         let mut found = Vec::new();
         for slice in slices {
@@ -208,7 +210,22 @@ fn of_slices<'a>(slices: &[&'a EndpointSlice], wanted: &Wanted<'_>) -> Vec<Locat
         found
     };
     let ready = addresses(&|conditions| conditions.ready.unwrap_or(true));
-    if ready.is_empty() { addresses(&|conditions| conditions.serving.unwrap_or(false)) } else { ready }
+    if ready.is_empty() {
+        return addresses(&|conditions| conditions.serving.unwrap_or(false));
+    }
+    hinted(ready, zone)
+}
+
+/// Those that are meant for our zone, where every one says for which zones it is, and one for ours (so kube-proxy has it:
+/// anything less means that the hints are just changing).
+fn hinted<'a>(ready: Vec<Located<'a>>, zone: &str) -> Vec<Located<'a>> {
+    let zones = |located: &Located<'a>| {
+        let hints = located.endpoint.and_then(|endpoint| endpoint.hints.as_ref());
+        hints.map_or(&[][..], |hints| &hints.for_zones)
+    };
+    let is_ours = |located: &Located<'a>| zones(located).iter().any(|hint| hint.name == zone);
+    let told = !zone.is_empty() && ready.iter().all(|located| !zones(located).is_empty());
+    if told && ready.iter().any(is_ours) { ready.into_iter().filter(is_ours).collect() } else { ready }
 }
 
 fn of_endpoints<'a>(older: &Endpoints, wanted: &Wanted<'_>) -> Vec<Located<'a>> {
@@ -234,3 +251,6 @@ fn arranged(mut found: Vec<Located<'_>>, family: DnsFamily) -> Vec<Located<'_>> 
     found.dedup_by_key(|located| located.address);
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,11 +173,12 @@ fn entries<'a>(world: World<'a>, mut reader: nginx::Reader<'_, 'a>) -> Vec<Entry
     entries
 }
 
-/// Several Emissaries share a class: each takes the Ingresses that name it.
+/// Several Emissaries share a class: each takes the Ingresses that name it. What answers a challenge names none, and each may
+/// have the host that is asked for.
 fn is_instances(object: &Object, flavour: Flavour, options: &Options) -> bool {
     let named =
         object.meta.annotations.get("getambassador.io/ambassador-id").map_or("default", |id| id.trim());
-    flavour != Flavour::Emissary || named == options.ambassador_id
+    flavour != Flavour::Emissary || named == options.ambassador_id || class::is_solver(object)
 }
 
 type Placed<'a> = Vec<(Vec<place::Place>, Vec<Entry<'a>>)>;
@@ -256,5 +257,6 @@ fn passthrough<'a>(
     let cluster = clusters.of_backend(entry.object, &claim.field, claim.backend, upstream, findings).ok();
     let target = |cluster: Arc<str>| TcpTarget { source: entry.source.clone(), weight: 100, cluster };
     let name = format!("ingress/{}/{}/passthrough", entry.object.id.namespace, entry.object.id.name);
-    Some(TcpRoute::new(&name, entry.source.clone(), cluster.map(target).into_iter().collect()))
+    let relay = TcpRoute::new(&name, entry.source.clone(), cluster.map(target).into_iter().collect());
+    Some(TcpRoute { authorization: guards::of_bytes(entry, findings), ..relay })
 }

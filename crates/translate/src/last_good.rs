@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plenipo_model::Edge;
-use plenipo_resources::{Code, Object, ObjectId, Report, Set, Severity, Verdict, View};
+use plenipo_resources::{Code, Earlier, Object, ObjectId, Report, Set, Severity, Verdict, View};
 
 use crate::changes::Changes;
 use crate::memory::{Memory, Translation};
@@ -86,12 +86,17 @@ impl LastGood {
         }
         let Some(judged) = judged else { return (edge, report) };
         for id in refused.difference(&judged) {
-            let words = if kept.contains_key(id) {
-                "the version accepted before keeps serving"
-            } else {
-                "it serves with the version accepted before of what it refers to"
+            let (earlier, words) = match kept.get(id) {
+                Some(version) => {
+                    (Earlier::Version(version.meta.generation), "the version accepted before keeps serving")
+                }
+                None => {
+                    (Earlier::References, "it serves with the version accepted before of what it refers to")
+                }
             };
-            say(report.verdict(id), words);
+            let verdict = report.verdict(id);
+            verdict.earlier = Some(earlier);
+            say(verdict, words);
         }
         (edge, report)
     }

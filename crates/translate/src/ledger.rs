@@ -123,7 +123,7 @@ impl Account {
         let mut problems: Vec<&Problem> = self.problems.iter().map(|problem| &**problem).collect();
         problems.sort_by(|a, b| b.cmp(a));
         problems.dedup();
-        Some(Verdict { state, problems: problems.into_iter().cloned().collect() })
+        Some(Verdict { state, problems: problems.into_iter().cloned().collect(), earlier: None })
     }
 }
 

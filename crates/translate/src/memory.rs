@@ -78,7 +78,7 @@ impl Memory {
         let changes = Changes::between(&self.set, set);
         self.material.follow(&changes);
         let places = self.slices.follow(&changes);
-        let directory = Directory::new(set, &self.slices);
+        let directory = Directory::new(set, &self.slices, &options.istio.locality.zone);
         // Objects that cannot be read are no objects, and may have been what protects something.
         let another = self.options.as_ref() != Some(options) || self.set.problems() != set.problems();
         if another {

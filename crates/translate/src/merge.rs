@@ -10,6 +10,7 @@ use plenipo_resources::Set;
 use crate::findings::Findings;
 
 mod chains;
+mod challenges;
 mod clusters;
 mod conflict;
 mod demands;

@@ -7,14 +7,16 @@ use serde_json::Value;
 /// The annotation by which a Service says whether its pods are the gateway.
 pub(crate) const GATEWAY: &str = "plenipo.io/gateway";
 
-/// The port of the pods. A name is looked up in the Deployments that the Service selects.
+/// The port of the pods. A name is looked up in the Deployments that the Service selects, else in its EndpointSlices.
 pub(crate) fn target(set: &Set, object: &Object, service: &Service, port: &ServicePort) -> Option<u16> {
     let number = |number: i64| u16::try_from(number).ok().filter(|port| *port > 0);
     match &port.target_port {
         None | Some(IntOrString::Int(0)) => number(port.port),
         Some(IntOrString::Int(target)) => number(*target),
         Some(IntOrString::String(name)) => {
-            name.parse().ok().and_then(number).or_else(|| container_port(set, object, service, name))
+            let by_pods =
+                || container_port(set, object, service, name).or_else(|| listed_port(set, object, port));
+            name.parse().ok().and_then(number).or_else(by_pods)
         }
     }
 }
@@ -36,4 +38,16 @@ fn container_port(set: &Set, object: &Object, service: &Service, name: &str) -> 
         u16::try_from(named.get("containerPort")?.as_u64()?).ok()
     });
     found.next()
+}
+
+/// A port by the name that the Service has for it, where its EndpointSlices say what it comes to.
+fn listed_port(set: &Set, object: &Object, port: &ServicePort) -> Option<u16> {
+    let name = port.name.as_deref().unwrap_or("");
+    let slices = set.of_kind("EndpointSlice").iter().filter(|one| one.id.namespace == object.id.namespace);
+    let slices = slices.filter_map(|one| match &one.view {
+        View::EndpointSlice(slice) if slice.service == *object.id.name => Some(slice),
+        _ => None,
+    });
+    let mut ports = slices.flat_map(|slice| &slice.ports);
+    ports.find(|listed| listed.name.as_deref().unwrap_or("") == name)?.port?.try_into().ok()
 }

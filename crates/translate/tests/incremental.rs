@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use plenipo_model::{Edge, Serve};
 use plenipo_resources::{
-    Code, Object, ObjectId, Origin, Report, Set, SetBuilder, Severity, State, decode, documents,
+    Code, Earlier, Object, ObjectId, Origin, Report, Set, SetBuilder, Severity, State, decode, documents,
 };
 use plenipo_translate::{LastGood, Options, translate};
 use proptest::prelude::*;
@@ -89,10 +89,15 @@ impl Forgetful {
 
         let spared = report.verdicts.keys().filter(|id| is_refused(&report, id) && !is_refused(&judged, id));
         for id in spared.cloned().collect::<Vec<_>>() {
-            let words = match versions.contains_key(&id) {
-                true => "the version accepted before keeps serving",
-                false => "it serves with the version accepted before of what it refers to",
+            let (earlier, words) = match versions.get(&id) {
+                Some(version) => {
+                    (Earlier::Version(version.meta.generation), "the version accepted before keeps serving")
+                }
+                None => {
+                    (Earlier::References, "it serves with the version accepted before of what it refers to")
+                }
             };
+            report.verdict(&id).earlier = Some(earlier);
             for problem in &mut report.verdict(&id).problems {
                 if problem.severity == Severity::Error {
                     problem.message = format!("{}; {words}", problem.message);

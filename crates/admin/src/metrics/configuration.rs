@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plenipo_resources::{Severity, State};
+use plenipo_resources::{Severity, Standing, State};
 
 use crate::exposition::{Kind, Page};
 use crate::metrics::Facts;
@@ -15,6 +15,8 @@ pub(super) fn write(page: &mut Page, facts: &Facts<'_>) {
     page.family("plenipo_ready", Kind::Gauge, "1 while serving and not draining.").sample(&[], ready);
     let revision = facts.published.as_ref().map_or(0, |published| published.revision);
     page.family("plenipo_revision", Kind::Gauge, "Configurations published so far.").sample(&[], revision);
+    source(page, facts);
+    status(page, facts);
     certificates(page, facts);
     key_fetches(page, facts);
     let Some(published) = &facts.published else { return };
@@ -29,6 +31,40 @@ pub(super) fn write(page: &mut Page, facts: &Facts<'_>) {
     objects(page, published);
     problems(page, published);
     emissary(page, facts, published);
+}
+
+/// A directory is one thing, a cluster is as many as it has kinds.
+fn source(page: &mut Page, facts: &Facts<'_>) {
+    let source = facts.state.source.borrow();
+    let name = source.name.split(' ').next().unwrap_or_default();
+    let help = "1 while changes of these objects are noticed.";
+    let mut family = page.family("plenipo_source_synced", Kind::Gauge, help);
+    if source.kinds.is_empty() {
+        family.sample(&[("source", &name), ("kind", &"")], u8::from(source.is_synced()));
+    }
+    for (kind, state) in source.kinds.iter().filter(|(_, state)| state.standing != Standing::LeftOut) {
+        let synced = u8::from(state.standing == Standing::Synced);
+        family.sample(&[("source", &name), ("kind", kind)], synced);
+    }
+}
+
+/// What is written back to the cluster.
+fn status(page: &mut Page, facts: &Facts<'_>) {
+    let Some(writer) = &facts.state.status else { return };
+    let numbers = writer.numbers();
+    page.family("plenipo_leader", Kind::Gauge, "1 on the replica that writes status.")
+        .sample(&[], u8::from(numbers.leads));
+    let help = "Writes of a status, by what became of them.";
+    let mut family = page.family("plenipo_status_writes_total", Kind::Counter, help);
+    for (result, count) in &numbers.writes {
+        family.sample(&[("result", result)], count);
+    }
+    page.family("plenipo_status_waiting", Kind::Gauge, "Objects whose status waits to be written.")
+        .sample(&[], numbers.waiting);
+    let (told, dropped) = numbers.events;
+    page.family("plenipo_events_total", Kind::Counter, "Kubernetes Events for what is refused.")
+        .sample(&[("result", &"told")], told)
+        .sample(&[("result", &"dropped")], dropped);
 }
 
 fn certificates(page: &mut Page, facts: &Facts<'_>) {

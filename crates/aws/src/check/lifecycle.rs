@@ -181,7 +181,7 @@ fn rolling(scene: &Scene<'_>, service: &ServiceView<'_>, found: &mut Findings) {
         namespace.is_some_and(|one| one.meta.labels.get(READINESS).is_some_and(|value| value == "enabled"));
     for (deployment, written) in deployments(scene.set, service) {
         let containers = written.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-        let waits = containers.into_iter().flatten().any(|one| one.pointer("/lifecycle/preStop").is_some());
+        let waits = containers.into_iter().flatten().any(waits);
         if gated && waits {
             continue;
         }
@@ -219,6 +219,13 @@ fn rolling(scene: &Scene<'_>, service: &ServiceView<'_>, found: &mut Findings) {
             }));
         }
     }
+}
+
+/// Does this container serve on for some time after it was told to end? Plenipo itself does, with `--min-drain`.
+fn waits(container: &Value) -> bool {
+    let arguments = container.get("args").and_then(Value::as_array);
+    let mut words = arguments.into_iter().flatten().filter_map(Value::as_str);
+    container.pointer("/lifecycle/preStop").is_some() || words.any(|word| word.starts_with("--min-drain"))
 }
 
 /// AWS-95.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plenipo_model::{
     Balance, Cluster, Endpoints, FailOpen, LimitSet, Limits, ProxyTlvs, SendProxyProtocol, Source,
-    StickyEndpoint, TlsClient, TlsVersion, Transport, UpstreamProtocol, Verify,
+    StickyEndpoint, TlsClient, Transport, UpstreamProtocol,
 };
 
 use super::attributes::Attributes;
@@ -189,15 +189,8 @@ fn send_proxy(site: Site<'_>, group: &TargetGroup) -> Option<SendProxyProtocol> 
 /// Load balancers verify no target and name none (the reason why a gateway that needs a server name does not answer them).
 fn unverified(source: &Source, listener: &Listener) -> TlsClient {
     TlsClient {
-        source: source.clone(),
-        server_name: None,
-        name_by_host: false,
-        verify: Verify::Nothing,
-        certificate: None,
-        min_version: TlsVersion::V1_2,
         max_version: policies::towards_targets(listener.ssl_policy.as_deref()),
-        cipher_suites: Vec::new(),
-        alpn: Vec::new(),
+        ..TlsClient::unverified(source.clone())
     }
 }
 

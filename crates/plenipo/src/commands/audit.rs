@@ -11,14 +11,14 @@ use crate::reading;
 
 /// Prints the ways of the directory; with `--require`, says on standard error what does not meet it.
 pub(crate) fn run(arguments: &AuditArguments, environment: &Environment) -> anyhow::Result<Exit> {
-    let read = reading::once(&arguments.directory, &arguments.reading, environment)?;
+    let read = reading::once(&arguments.input, &arguments.reading, environment)?;
     let stacks = plenipo_aws::stacks(&read.set, &Account::default()).stacks;
     let audit = plenipo_aws::audit::audit(&read.set, &stacks, &read.edge);
     let mut out = io::BufWriter::new(stdout().lock());
     match arguments.output {
         AuditFormat::Text => out.write_all(audit.to_text().as_bytes())?,
         AuditFormat::Html => {
-            let title = format!("Ways through {}", arguments.directory.display());
+            let title = format!("Ways through {}", arguments.input.name());
             out.write_all(audit.to_page(&title).as_bytes())?;
         }
         AuditFormat::Json => {

@@ -29,19 +29,22 @@ struct Item {
 
 /// Prints the problems of the directory.
 pub(crate) fn run(arguments: &CheckArguments, environment: &Environment) -> anyhow::Result<Exit> {
-    let read = reading::once(&arguments.directory, &arguments.reading, environment)?;
+    let read = reading::once(&arguments.input, &arguments.reading, environment)?;
     let known = arguments.known.as_deref().map(known).transpose()?.unwrap_or_default();
-    let written = documents::read(&arguments.directory)?;
+    let written = arguments.input.directory.as_deref().map(documents::read).transpose()?.unwrap_or_default();
     if arguments.fix {
         return mended::print(&written, &known, arguments, environment);
     }
     let (refused, found) = balancers(&read.set, &read.edge, &known);
-    let found = found.into_iter().filter(|finding| !written.ignores(finding));
-    let plain = read.report.problems().into_iter().cloned().chain(read.compile_problems()).chain(refused);
+    let found: Vec<Finding> = found.into_iter().filter(|finding| !written.ignores(finding)).collect();
+    let told = |problem: &Problem| found.iter().any(|finding| says_the_same(finding, problem));
+    let mut own: Vec<Problem> = read.report.problems().into_iter().cloned().collect();
+    own.retain(|problem| !told(problem));
+    let plain = own.into_iter().chain(read.compile_problems()).chain(refused);
     let plain = plain.chain(expiry::problems(&read.edge, now()));
     let mut items: Vec<Item> = plain
         .map(|problem| Item { problem, finding: None })
-        .chain(found.map(|finding| Item { problem: finding.problem(), finding: Some(finding) }))
+        .chain(found.into_iter().map(|finding| Item { problem: finding.problem(), finding: Some(finding) }))
         .filter(|item| !arguments.suppress.iter().any(|suppression| suppression.covers(&item.problem)))
         .collect();
     items.sort_by_key(|item| std::cmp::Reverse(item.problem.severity));
@@ -74,6 +77,14 @@ fn balancers(set: &Set, edge: &Edge, known: &Known) -> (Vec<Problem>, Vec<Findin
         !found.iter().any(told)
     });
     (problems, found)
+}
+
+/// Rules that tell what the translation tells, too, and how it is mended besides.
+const ALSO_TRANSLATED: &[(&str, &str)] = &[("AWS-58", "unknown-tls-context")];
+
+fn says_the_same(finding: &Finding, problem: &Problem) -> bool {
+    let own = finding.problem();
+    ALSO_TRANSLATED.contains(&(own.code.0, problem.code.0)) && own.object == problem.object
 }
 
 /// Seconds since 1970.

@@ -25,7 +25,7 @@ use plenipo_translate::{IstioOptions, Options};
 use crate::arguments::{DemoArguments, LogFormat, TrustFiles};
 use crate::balancers::{BalancerSettings, Balancers, Files};
 use crate::exit::{Ending, Exit};
-use crate::settings::{Reading, Settings};
+use crate::settings::{Place, Reading, Settings};
 use crate::{app, logging};
 use certificates::{Certificates, IDENTITY};
 use examples::{EXAMPLES, Example};
@@ -146,8 +146,8 @@ impl Stage {
             writeln!(out, "load balancer   {}", ports.collect::<Vec<_>>().join(", "))?;
         }
         writeln!(out, "admin           http://{}/", self.settings.admin)?;
-        let config = self.settings.directory.display();
-        writeln!(out, "configuration   {config} (edit it: changes serve at once)\n")?;
+        let config = &self.substitutions.directory;
+        writeln!(out, "configuration   {config}/config (edit it: changes serve at once)\n")?;
         writeln!(out, "Try, in another terminal:\n")?;
         for command in lesson::commands(self.example.readme, &self.substitutions) {
             writeln!(out, "{}", command.text)?;
@@ -228,7 +228,7 @@ fn balancers(
 
 fn settings(config: &Path, reading: Reading, admin: SocketAddr) -> Settings {
     Settings {
-        directory: config.to_owned(),
+        place: Place::Directory(config.to_owned()),
         identity: Identity {
             version: env!("CARGO_PKG_VERSION"),
             ambassador_id: reading.options.ambassador_id.clone(),
@@ -245,5 +245,6 @@ fn settings(config: &Path, reading: Reading, admin: SocketAddr) -> Settings {
         admin,
         token: None,
         balancers: None,
+        status: None,
     }
 }

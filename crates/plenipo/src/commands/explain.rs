@@ -55,7 +55,7 @@ impl Request {
 /// Explains one request.
 pub(crate) fn run(arguments: &ExplainArguments, environment: &Environment) -> anyhow::Result<Exit> {
     let request = request(arguments)?;
-    let read = reading::once(&arguments.directory, &arguments.reading, environment)?;
+    let read = reading::once(&arguments.input, &arguments.reading, environment)?;
     let snapshot = Snapshot::build(Arc::new(reading::without_access_logs(&read.edge)), None);
     let way = Way::of(&request, &read, &snapshot);
     let mut out = io::BufWriter::new(stdout().lock());

@@ -11,7 +11,7 @@ use crate::reading;
 
 /// Prints the table of what the directory serves.
 pub(crate) fn run(arguments: &RoutesArguments, environment: &Environment) -> anyhow::Result<Exit> {
-    let read = reading::once(&arguments.directory, &arguments.reading, environment)?;
+    let read = reading::once(&arguments.input, &arguments.reading, environment)?;
     let rows = route_table(&read.edge);
     let mut out = io::BufWriter::new(stdout().lock());
     match arguments.output {

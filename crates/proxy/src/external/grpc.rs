@@ -197,7 +197,7 @@ fn read(body: &[u8]) -> Result<Answer, NoAnswer> {
 
 fn refused(denied: DeniedHttpResponse) -> Refused {
     let status = denied.status.and_then(|status| StatusCode::from_u16(u16::try_from(status.code).ok()?).ok());
-    // Nobody refuses with a success, and no status below is an answer.
+    // What is below is no answer. (With a success some show a page to sign in.)
     let status = status.filter(|status| status.as_u16() >= 200);
     let mut headers = HeaderMap::new();
     for Field { name, value, how } in denied.headers.into_iter().filter_map(field) {

@@ -32,7 +32,7 @@ pub(super) async fn ask(
     let status = parts.status;
     if status == StatusCode::OK || (check.any_success && status.is_success()) {
         read?;
-        return Ok(Answer::Yes(changes(check, &parts.headers)));
+        return Ok(Answer::Yes(changes(check, &question.parts.headers, &parts.headers)));
     }
     let refuses = match check.strict_refusals {
         true => matches!(status.as_u16(), 401 | 403),
@@ -123,8 +123,8 @@ fn request(
 }
 
 /// What a yes changes. A field that only the service may set is not left as the client sent it.
-fn changes(check: &HttpCheck, answer: &HeaderMap) -> Changes {
-    let mut remove: Vec<HeaderName> = own(check).filter(|name| !answer.contains_key(name)).collect();
+fn changes(check: &HttpCheck, sent: &HeaderMap, answer: &HeaderMap) -> Changes {
+    let mut remove = own(check, sent);
     let named = answer.keys().filter(|name| matches(&check.upstream_headers, name) && !is_protected(name));
     let named: Vec<_> = named.cloned().collect();
     let mut request = Vec::new();
@@ -141,13 +141,23 @@ fn changes(check: &HttpCheck, answer: &HeaderMap) -> Changes {
     Changes { remove, request, response }
 }
 
-/// The fields that only the service may set.
-pub(super) fn own(check: &HttpCheck) -> impl Iterator<Item = HeaderName> {
+/// The fields that only the service may set: those named exactly, and of the families that are named those that were sent,
+/// also under names that upstreams may take for theirs.
+pub(super) fn own(check: &HttpCheck, sent: &HeaderMap) -> Vec<HeaderName> {
     let exact = check.upstream_headers.iter().filter_map(|name| match name {
         NameMatch::Exact(name) => name.parse().ok(),
         _ => None,
     });
-    exact.filter(|name| check.replaces_all || !is_others(name))
+    let families: Vec<&NameMatch> = check.upstream_headers.iter().filter(|name| is_family(name)).collect();
+    let dashed = |name: &HeaderName| name.as_str().replace('_', "-").parse::<HeaderName>().ok();
+    let is_of_one = |name: &HeaderName| families.iter().any(|family| family.matches(name));
+    let of_families = sent.keys().filter(|_| !families.is_empty()).filter_map(dashed).filter(is_of_one);
+    exact.chain(of_families).filter(|name| check.replaces_all || !is_others(name)).collect()
+}
+
+/// Does it name fields of one kind? `*` and `x-*` name nearly everything, which clients may send.
+fn is_family(name: &NameMatch) -> bool {
+    matches!(name, NameMatch::Prefix(text) | NameMatch::Suffix(text) if text.len() > "x-".len())
 }
 
 /// Is it a field that clients may bring, or that the gateway writes? A service may set these too, and need not. (What

@@ -136,7 +136,7 @@ async fn check(
             if !service.fail_open {
                 return Err(Failure::Unanswered(service.status_on_error).into());
             }
-            external::unanswered(service).apply(&mut arrived.parts.headers);
+            external::unanswered(service, &arrived.parts.headers).apply(&mut arrived.parts.headers);
             Ok(())
         }
     }

@@ -101,7 +101,7 @@ async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
     let Some(dns) = upstream.dns() else { return };
     let others = dns.others.iter().map(|(name, port)| Dns { name: name.clone(), port: *port, ..dns.clone() });
     let names: Vec<Dns> = std::iter::once(dns.clone()).chain(others).collect();
-    let mut known: Vec<Option<Vec<IpAddr>>> = vec![None; names.len()];
+    let mut known: Vec<Known> = names.iter().map(|_| Known::default()).collect();
     let mut used = None;
     loop {
         let mut pause = ASK_EVERY;
@@ -112,7 +112,7 @@ async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
             pause = pause.min(ask_for(name, &mut known[at], &upstream, &resolvers).await);
             let all = names.iter().zip(&known);
             let endpoints: Vec<Endpoint> =
-                all.flat_map(|(name, known)| endpoints(name, known.as_deref())).collect();
+                all.flat_map(|(name, known)| endpoints(name, known.addresses.as_deref())).collect();
             // Those that answer slowly are not waited for.
             if used.as_ref() != Some(&endpoints) {
                 upstream.live.set(&endpoints);
@@ -123,25 +123,32 @@ async fn resolve(upstream: Arc<Upstream>, resolvers: Rc<Resolvers>) {
     }
 }
 
+/// What is known of a name.
+#[derive(Default)]
+struct Known {
+    /// None before it resolved for the first time.
+    addresses: Option<Vec<IpAddr>>,
+    /// The last question had no answer, and that has been said.
+    silent: bool,
+}
+
 /// Asks for a name, and says when to ask again. What was found before keeps serving; a name that never resolved has no
 /// endpoints.
-async fn ask_for(
-    dns: &Dns,
-    known: &mut Option<Vec<IpAddr>>,
-    upstream: &Upstream,
-    resolvers: &Resolvers,
-) -> Duration {
+async fn ask_for(dns: &Dns, known: &mut Known, upstream: &Upstream, resolvers: &Resolvers) -> Duration {
     match resolvers.ask(dns).await {
         Ok((addresses, ttl)) => {
-            if known.as_ref() != Some(&addresses) {
+            if known.addresses.as_ref() != Some(&addresses) {
                 tracing::debug!(cluster = %upstream.model.name, name = dns.name, ?addresses, "resolved");
-                *known = Some(addresses);
+                known.addresses = Some(addresses);
             }
+            known.silent = false;
             if dns.respect_ttl { ttl.clamp(SHORTEST_TTL, LONGEST_TTL) } else { ASK_EVERY }
         }
         Err(error) => {
-            tracing::warn!(cluster = %upstream.model.name, name = dns.name, %error, "a name cannot be resolved");
-            if known.is_some() { ASK_EVERY } else { ASK_AGAIN }
+            if !std::mem::replace(&mut known.silent, true) {
+                tracing::warn!(cluster = %upstream.model.name, name = dns.name, %error, "a name cannot be resolved");
+            }
+            if known.addresses.is_some() { ASK_EVERY } else { ASK_AGAIN }
         }
     }
 }

@@ -393,7 +393,7 @@ async fn fields_of_the_service_are_never_the_clients() {
             name: HeaderName::from_static("ssl-client-cert"),
             value: Template::parse("%DOWNSTREAM_PEER_CERT%").unwrap(),
         }],
-        upstream_headers: names.map(NameMatch::parse).to_vec(),
+        upstream_headers: names.into_iter().chain(["x-role-*"]).map(NameMatch::parse).collect(),
         ..http_check()
     };
     let service = ExternalAuthorization { fail_open: true, ..service(check) };
@@ -402,9 +402,10 @@ async fn fields_of_the_service_are_never_the_clients() {
         let forged = Request::get("/guarded").header("x-user", user).header("ssl-client-cert", "forged");
         let forged = names.iter().fold(forged, |request, name| request.header(*name, "forged"));
         let forged = forged.header("x_auth_user", "forged").header("ssl_client_cert", "forged");
+        let forged = forged.header("x-role-admin", "forged").header("x_role_admin", "forged");
         let echoed = Http::one(bind).send(forged).await.unwrap().echoed().unwrap();
         assert_eq!(echoed.header("x-identity"), identity, "{user}");
-        for name in ["x-forwarded-groups", "x-auth-user", "x_auth_user"] {
+        for name in ["x-forwarded-groups", "x-auth-user", "x_auth_user", "x-role-admin", "x_role_admin"] {
             assert!(echoed.header(name).is_empty(), "{user} {name}");
         }
         let (asked, _) = auth.seen().pop().unwrap();

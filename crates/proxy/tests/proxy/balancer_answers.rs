@@ -160,17 +160,7 @@ async fn a_handshake_that_fails_is_502_and_no_target_503() {
     let target = Upstream::http("clear text").start().await;
     let (bind, empty, late) = (loopback(), loopback(), loopback());
     let mut encrypted = cluster("up", target.address());
-    encrypted.tls = Some(Arc::new(plenipo_model::TlsClient {
-        source: source(),
-        server_name: None,
-        name_by_host: false,
-        verify: plenipo_model::Verify::Nothing,
-        certificate: None,
-        min_version: plenipo_model::TlsVersion::V1_2,
-        max_version: plenipo_model::TlsVersion::V1_3,
-        cipher_suites: vec![],
-        alpn: vec![],
-    }));
+    encrypted.tls = Some(Arc::new(plenipo_model::TlsClient::unverified(source())));
     let silent = Scripted::start([Step::Hang]).await;
     let mut slow = Cluster { name: "slow".into(), ..encrypted.clone() };
     slow.endpoints = Endpoints::addresses([silent.address()]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plenipo_model::{
     Certificate, ClientAuth, ClientRoots, FailOpen, HealthCheck, HealthProbe, ProxyTlvs, RevocationList,
-    RootStore, SendProxyProtocol, TcpRoute, TcpTarget, TlsClient, TlsServer, TlsVersion, Verify,
+    RootStore, SendProxyProtocol, TcpRoute, TcpTarget, TlsClient, TlsServer, TlsVersion,
 };
 use plenipo_testkit::client::Target;
 use plenipo_testkit::{Authority, Http, Issued, Leaf, Raw, Upstream, eventually, proxy_header, tls};
@@ -324,19 +324,7 @@ async fn a_tls_listener_passes_on_clear_text_or_tls_that_nobody_verifies() {
         let bind = loopback();
         let mut up = cluster("up", upstream.address());
         up.send_proxy = Some(SendProxyProtocol::V2(ProxyTlvs::network_load_balancer()));
-        up.tls = over_tls.then(|| {
-            Arc::new(TlsClient {
-                source: source(),
-                server_name: None,
-                name_by_host: false,
-                verify: Verify::Nothing,
-                certificate: None,
-                min_version: TlsVersion::V1_2,
-                max_version: TlsVersion::V1_3,
-                cipher_suites: vec![],
-                alpn: vec![],
-            })
-        });
+        up.tls = over_tls.then(|| Arc::new(TlsClient::unverified(source())));
         let front = tls_relay(bind, terminating(&[&issued], &[]));
         let _gateway = Gateway::start(edge(vec![front], vec![up])).await;
         let client = Http::one(Target::tls(bind, "a.test", tls::client(&authority, None, &[])));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::http::Request;
 use plenipo_model::{
     BalancerRules, FailOpen, HeaderEdits, HealthCheck, HealthProbe, HealthTransport, StickyEndpoint,
-    StickyTargets, Target as Share, TlsClient, TlsVersion, UpstreamProtocol, Verify,
+    StickyTargets, Target as Share, TlsClient, UpstreamProtocol,
 };
 use plenipo_testkit::client::Response;
 use plenipo_testkit::{Authority, Http, HttpConnection, Scripted, Step, Upstream, eventually, tls};
@@ -246,17 +246,7 @@ async fn health_is_asked_for_on_other_ports_by_tls_and_by_any_call() {
     let serve = tls::server(&authority.server(&["health.test"]), &["http/1.1"]);
     let (clear, encrypted) =
         (Upstream::http("clear").start().await, Upstream::http("tls").tls(serve).start().await);
-    let unverified = HealthTransport::Tls(Arc::new(TlsClient {
-        source: source(),
-        server_name: None,
-        name_by_host: false,
-        verify: Verify::Nothing,
-        certificate: None,
-        min_version: TlsVersion::V1_2,
-        max_version: TlsVersion::V1_3,
-        cipher_suites: vec![],
-        alpn: vec![],
-    }));
+    let unverified = HealthTransport::Tls(Arc::new(TlsClient::unverified(source())));
     let http = HealthProbe::Http {
         path: "/healthz".into(),
         host: None,

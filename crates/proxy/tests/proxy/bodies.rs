@@ -1,7 +1,7 @@
 //! Bodies: streamed both ways, bounded, never whole in memory.
 
 use ::http::Request;
-use plenipo_testkit::{Http, Raw, Scripted, Upstream};
+use plenipo_testkit::{Http, Raw, Scripted, Upstream, eventually};
 
 use super::*;
 
@@ -34,6 +34,28 @@ async fn a_body_beyond_the_limit_is_413() {
     }
     let fits = Http::one(bind).send_with(Request::post("/"), "0123456789").await.expect("answered");
     assert_eq!(fits.status.as_u16(), 200);
+}
+
+/// Whoever is refused reads why, though more of the body comes than anybody takes: the socket is not closed over it.
+#[tokio::test]
+async fn a_refusal_outlives_the_body_that_comes_after_it() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let mut http = server(vec![route("/", "up")]);
+    http.limits.body_bytes = Some(10);
+    let gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+    let mut raw = Raw::connect(bind).await.expect("connected");
+    raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await.expect("sent");
+    assert_eq!(raw.exactly(12).await.expect("an answer"), b"HTTP/1.1 413");
+    for _ in 0..100 {
+        raw.send("x".repeat(10_000)).await.expect("it is taken");
+    }
+    raw.to_end().await.expect("the rest of the answer, and its end");
+    drop(raw);
+    eventually("nothing is left", || async {
+        gateway.proxy.handle().measure().await.listeners["ingress_http"].connections == 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -204,15 +204,8 @@ async fn upstreams_are_verified_as_asked() {
         let mut cluster = cluster("up", upstream.address());
         let shown = format!("{verify:?}");
         cluster.tls = Some(Arc::new(TlsClient {
-            source: source(),
-            server_name: Some("sni.test".into()),
-            name_by_host: false,
-            verify,
             certificate: Some(Arc::clone(&certificate)),
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-            cipher_suites: vec![],
-            alpn: vec![],
+            ..client(verify, Some("sni.test"), false)
         }));
         let http = server(vec![route("/", "up")]);
         let _gateway = Gateway::start(edge(vec![listener(bind, vec![clear(http)])], vec![cluster])).await;
@@ -227,17 +220,8 @@ async fn upstreams_are_verified_as_asked() {
 }
 
 pub(crate) fn client(verify: Verify, server_name: Option<&str>, name_by_host: bool) -> TlsClient {
-    TlsClient {
-        source: source(),
-        server_name: server_name.map(str::to_owned),
-        name_by_host,
-        verify,
-        certificate: None,
-        min_version: TlsVersion::V1_2,
-        max_version: TlsVersion::V1_3,
-        cipher_suites: vec![],
-        alpn: vec![],
-    }
+    let server_name = server_name.map(str::to_owned);
+    TlsClient { server_name, name_by_host, verify, ..TlsClient::unverified(source()) }
 }
 
 /// The host of each request is the name sent and the name checked, and connections are not lent to requests for others.

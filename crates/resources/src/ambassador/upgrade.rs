@@ -42,13 +42,17 @@ pub fn upgrade(kind: &str, version: Version, spec: &mut Value) {
         "TLSContext" => tls_config(fields),
         "Host" => host(fields),
         "Listener" => forgive(fields, shape::LISTENER),
-        "AuthService" => explicit_tls(fields, "auth_service"),
+        "AuthService" => {
+            rename(fields, "v3StatsName", "stats_name");
+            rename(fields, "v3CircuitBreakers", "circuit_breakers");
+            explicit_tls(fields, "auth_service");
+        }
         _ => {}
     }
 }
 
 /// Prefix that Emissary's conversion puts before ids so that older Emissaries leave the object alone.
-const ONLY_V3ALPHA1: &str = "--apiVersion-v3alpha1-only--";
+pub(super) const ONLY_V3ALPHA1: &str = "--apiVersion-v3alpha1-only--";
 
 /// A text or a list, in two spellings; a v2 Host may have both, which add up.
 fn ambassador_id(fields: &mut Fields) {
@@ -117,7 +121,7 @@ fn hostname(fields: &mut Fields) {
 }
 
 /// What Emissary's conversion writes into the `host` of a v3alpha1 Mapping without hostname when it stores it as v2.
-const NO_HOST: &str = "_skip_mapping_with_empty_host_";
+pub(super) const NO_HOST: &str = "_skip_mapping_with_empty_host_";
 
 fn names_authority(fields: &Fields) -> bool {
     ["headers", "regex_headers"].iter().any(|map| {

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Fields;
 use super::typed::{Fault, drop_nulls, typed, typed_noting};
 use crate::ambassador::{
-    AmbassadorId, CircuitBreaker, Host, Listener, Mapping, Module, Resolver, TcpMapping, TlsConfig,
+    AmbassadorId, CircuitBreaker, Host, Listener, Mapping, Module, OnlyId, Resolver, TcpMapping, TlsConfig,
     TlsContext, Version, upgrade,
 };
 use crate::object::View;
 
 /// Every kind of the group, read or not.
-pub(super) const KINDS: [&str; 14] = [
+pub(crate) const KINDS: [&str; 14] = [
     "AuthService",
     "ConsulResolver",
     "DevPortal",
@@ -132,14 +131,7 @@ fn resolver(
     spec: &Value,
     mut rest: impl FnMut(&str, &BTreeMap<String, Value>),
 ) -> Result<AmbassadorId, Fault> {
-    #[derive(Deserialize)]
-    struct Spec {
-        #[serde(default)]
-        ambassador_id: AmbassadorId,
-        #[serde(flatten)]
-        rest: BTreeMap<String, Value>,
-    }
-    let spec: Spec = typed(spec, "spec")?;
+    let spec: OnlyId = typed(spec, "spec")?;
     rest("spec", &spec.rest);
     Ok(spec.ambassador_id)
 }

@@ -110,7 +110,8 @@ fn metadata() {
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
             "name": "x", "namespace": "n", "generation": 3,
-            "labels": {"a": "b", "version": 1.5, "odd": {}}, "annotations": {"c": "d", "e": true},
+            "labels": {"a": "b", "version": 1.5, "odd": {}},
+            "annotations": {"c": "d", "e": true, "kubectl.kubernetes.io/last-applied-configuration": "{}"},
         },
     }));
     assert_eq!(object.id, ObjectId::new("Service", "n", "x"));

@@ -1,6 +1,5 @@
 //! One file, read down to its documents.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -10,6 +9,7 @@ use plenipo_resources::{Document, Object, ObjectId, Origin, Problem, decode, doc
 
 use super::path_problem;
 use super::tree::Stamp;
+use crate::shelf::Placed;
 
 /// What is in a file.
 #[derive(Debug)]
@@ -33,15 +33,6 @@ struct Entry {
     objects: Vec<Arc<Object>>,
     problems: Vec<Problem>,
     is_yaml: bool,
-}
-
-/// An object with its place among all: by id, then origin, then what makes it unique: the file (an origin can be the
-/// annotation of an object that two files have) and the rank within its document (the items of a `List` have one origin).
-#[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub(super) object: Arc<Object>,
-    path: Arc<str>,
-    rank: usize,
 }
 
 /// The objects that only one of two readings of a file has.
@@ -149,8 +140,8 @@ impl Difference {
         let (old_rest, new_rest) = (&old_entries[head..], &new_entries[head..]);
         let pairs = old_rest.iter().rev().zip(new_rest.iter().rev());
         let tail = pairs.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
-        let gone = Placed::all(&old_rest[..old_rest.len() - tail], old);
-        let new = Placed::all(&new_rest[..new_rest.len() - tail], new);
+        let gone = placed(&old_rest[..old_rest.len() - tail], old);
+        let new = placed(&new_rest[..new_rest.len() - tail], new);
         let identities = |placed: &[Placed]| placed.iter().map(Placed::identity).collect::<HashSet<_>>();
         let (in_old, in_new) = (identities(&gone), identities(&new));
         Self {
@@ -160,43 +151,13 @@ impl Difference {
     }
 }
 
-impl Placed {
-    fn all(entries: &[Arc<Entry>], file: Option<&File>) -> Vec<Self> {
-        let Some(file) = file else { return Vec::new() };
-        let in_entries = entries.iter().flat_map(|entry| entry.objects.iter().enumerate());
-        let kept = file.kept.iter().enumerate().map(|(rank, object)| (usize::MAX - rank, object));
-        let placed = |(rank, object)| Self { object: Arc::clone(object), path: Arc::clone(&file.path), rank };
-        in_entries.chain(kept).map(placed).collect()
-    }
-
-    fn identity(&self) -> (*const Object, usize) {
-        (Arc::as_ptr(&self.object), self.rank)
-    }
-
-    fn key(&self) -> (&ObjectId, &Origin, &str, usize) {
-        (&self.object.id, &self.object.origin, &self.path, self.rank)
-    }
+fn placed(entries: &[Arc<Entry>], file: Option<&File>) -> Vec<Placed> {
+    let Some(file) = file else { return Vec::new() };
+    let in_entries = entries.iter().flat_map(|entry| entry.objects.iter().enumerate());
+    let kept = file.kept.iter().enumerate().map(|(rank, object)| (usize::MAX - rank, object));
+    let placed = |(rank, object)| Placed { object: Arc::clone(object), place: Arc::clone(&file.path), rank };
+    in_entries.chain(kept).map(placed).collect()
 }
-
-impl Ord for Placed {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl PartialOrd for Placed {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Placed {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Placed {}
 
 /// The documents of the previous reading. When one of many was edited, nearly all are the same at the beginning and at
 /// the end; comparing those is much cheaper than a table of all texts.

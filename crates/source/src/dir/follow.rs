@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::tree::{Concern, Watched};
 use super::{Directory, DirectoryError};
+use crate::shelf::is_same;
 
 /// How long a change that may be half of one is left alone: a file that is being written, or is taken away only to be
 /// put back by an editor. What is certainly whole (closed after writing, renamed into place) is read at once.
@@ -193,12 +194,6 @@ impl Follower {
         );
         self.sets.send_replace(Arc::new(set));
     }
-}
-
-fn is_same(a: &Set, b: &Set) -> bool {
-    a.objects().len() == b.objects().len()
-        && a.objects().iter().zip(b.objects()).all(|(a, b)| Arc::ptr_eq(a, b))
-        && a.problems() == b.problems()
 }
 
 /// How sure it is, after an event, that the change is whole.

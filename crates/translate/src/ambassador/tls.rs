@@ -13,7 +13,7 @@ use plenipo_resources::ambassador::{TlsConfig, TlsContext};
 use super::ours::{Of, Ours};
 use crate::findings::{Findings, Flaw};
 
-pub(crate) use client::{origination, unverified};
+pub(crate) use client::origination;
 pub(crate) use legacy::LegacyTls;
 pub(crate) use server::{Terms, terminate};
 

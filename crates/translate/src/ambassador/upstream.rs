@@ -267,7 +267,8 @@ fn origination(
             })?
         }
         None if address.tls == Some(true) => {
-            tls::unverified(Source::new(format!("service https://{}", address.host)))
+            // As Emissary does, without a server name.
+            TlsClient::unverified(Source::new(format!("service https://{}", address.host)))
         }
         None => return Ok(None),
     };

@@ -181,6 +181,11 @@ impl<'a> Clusters<'a> {
         Ok(name)
     }
 
+    /// Is there such a Service, or does somebody say where it is?
+    pub(super) fn knows(&self, namespace: &str, name: &str, port: u16) -> bool {
+        self.directory.service(namespace, name).is_some() || self.resolved(namespace, name, port).is_some()
+    }
+
     /// A cluster for an address that is not found by way of an Ingress' backend.
     pub(super) fn add(&mut self, cluster: Cluster) -> Arc<str> {
         let name = Arc::clone(&cluster.name);

@@ -12,6 +12,8 @@ use crate::options::Options;
 
 /// The older way to name a class; it goes before `spec.ingressClassName`, as every controller has it.
 pub(super) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// What cert-manager puts on the Ingresses by which its solvers of HTTP-01 challenges are reached.
+const SOLVER: &str = "acme.cert-manager.io/http01-solver";
 /// Marks the class of Ingresses that name none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 const AWS_CONTROLLER: &str = "ingress.k8s.aws/alb";
@@ -52,6 +54,11 @@ pub(super) struct Classes<'a> {
     nginx: Option<&'a Object>,
 }
 
+/// Is it there for a challenge of ACME's only, for whichever host that is?
+pub(super) fn is_solver(object: &Object) -> bool {
+    object.meta.labels.get(SOLVER).is_some_and(|value| value == "true")
+}
+
 impl<'a> Classes<'a> {
     pub(super) fn new(set: &'a Set, options: &'a Options) -> Self {
         Self { set, listed: options.ingress.classes.as_ref(), nginx: nginx_controller(set) }
@@ -65,6 +72,8 @@ impl<'a> Classes<'a> {
         match self.default_class() {
             Some(class) => self.named(&class.id.name),
             None if self.lists(WITHOUT_CLASS) => Owner::Ours(Flavour::Plenipo),
+            // Nobody else's, and where Hosts are is where the challenge is asked for.
+            None if is_solver(object) => Owner::Ours(Flavour::Emissary),
             None => Owner::Others("it names no class, and no IngressClass is the default one".to_owned()),
         }
     }

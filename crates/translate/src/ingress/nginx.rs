@@ -18,7 +18,7 @@ use plenipo_resources::Object;
 
 use super::World;
 use super::backend::Clusters;
-use super::class::Flavour;
+use super::class::{self, Flavour};
 use super::controller::Controller;
 use super::policy::Policy;
 use crate::findings::Findings;
@@ -62,6 +62,10 @@ impl<'a> Reader<'_, 'a> {
 
     /// Annotations that the class of the Ingress does not know.
     fn foreign(&mut self, object: &Object) {
+        // cert-manager writes them whatever the class.
+        if class::is_solver(object) {
+            return;
+        }
         for name in object.meta.annotations.keys().filter(|name| name.starts_with(PREFIX)) {
             let message = "the Ingress is of another class, where this annotation has no effect".to_owned();
             let fix = "write spec.ingressClassName: plenipo, or remove it";

@@ -150,8 +150,8 @@ impl Path {
     /// Is this the path of ACME's HTTP-01 challenges (RFC 8555 §8.3), which are asked for in clear text by nobody who could
     /// say who they are?
     pub(super) fn is_challenge(&self) -> bool {
-        const CHALLENGES: &str = "/.well-known/acme-challenge";
-        self.text.strip_prefix(CHALLENGES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        // An expression with alternatives may take anything.
+        is_challenge(&self.text) && !(self.kind == Kind::Regex && self.text.contains('|'))
     }
 
     fn rank(&self) -> (bool, Reverse<usize>, Kind, &str) {
@@ -169,6 +169,12 @@ impl PartialOrd for Path {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// Is this text the path of challenges, or of one?
+pub(super) fn is_challenge(text: &str) -> bool {
+    const CHALLENGES: &str = "/.well-known/acme-challenge";
+    text.strip_prefix(CHALLENGES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Can a request have this path, or one that begins so?

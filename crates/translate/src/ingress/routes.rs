@@ -237,6 +237,8 @@ fn forward(policy: &Policy, targets: Vec<Target>, total: u32) -> Action {
 fn rewrite(path: &Path, policy: &Policy, flavour: Flavour) -> PathRewrite {
     match &policy.rewrite {
         None => PathRewrite::Keep,
+        // A solver answers at the path that it was asked for and no other.
+        Some(_) if flavour == Flavour::Emissary && path.is_challenge() => PathRewrite::Keep,
         // What matched is replaced, the rest of the path stays.
         Some(to) if flavour == Flavour::Emissary => PathRewrite::Matched(to.clone()),
         Some(to) => match path.pattern().or_else(|| Pattern::new("^.*$").ok()) {

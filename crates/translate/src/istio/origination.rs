@@ -5,7 +5,7 @@ mod asked;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plenipo_model::{MeshIdentity, Roots, Source, TlsClient, TlsVersion, UpstreamProtocol, Verify};
+use plenipo_model::{MeshIdentity, Roots, Source, TlsClient, UpstreamProtocol, Verify};
 use plenipo_resources::Object;
 use plenipo_resources::istio::ClientTls;
 
@@ -209,6 +209,7 @@ impl Hop<'_, '_> {
             ("privateKey", tls.private_key.is_some()),
             ("caCertificates", tls.ca_certificates.is_some()),
             ("credentialName", tls.credential_name.is_some()),
+            ("caCrl", tls.ca_crl.is_some()),
         ];
         if let Some((field, _)) = own.into_iter().find(|(_, written)| *written) {
             let message = "ISTIO_MUTUAL uses the gateway's identity in the mesh and no other certificate: nothing is sent".to_owned();
@@ -280,15 +281,11 @@ impl Hop<'_, '_> {
         };
         let usual = || format!("outbound_.{}_.{}_.{}", self.port.number, self.subset, self.service.host);
         Ok(TlsClient {
-            source,
             server_name: Some(sni.map_or_else(usual, str::to_owned)),
-            name_by_host: false,
             verify: Verify::Chain { roots: Roots::Given(Arc::clone(&identity.roots)), names },
             certificate: Some(Arc::clone(&identity.certificate)),
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-            cipher_suites: Vec::new(),
             alpn: alpn.iter().map(|name| (*name).to_owned()).collect(),
+            ..TlsClient::unverified(source)
         })
     }
 }

@@ -96,8 +96,8 @@ fn rule(
                 message,
                 "write the claim's name, with dots on the way to it",
             );
-            continue;
         }
+        // Also of what is no claim the field is not the client's.
         rule.claim_headers.push(ClaimHeader { header, claim });
     }
     rule

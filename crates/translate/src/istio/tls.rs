@@ -254,7 +254,13 @@ impl Terms<'_, '_> {
         let tls = self.tls;
         let first = tls.credential_name.as_deref().or(tls.credential_names.first().map(String::as_str));
         let named = tls.ca_cert_credential_name.as_deref().filter(|name| !name.is_empty());
-        let (field, name) = match (named, first.filter(|name| !name.is_empty())) {
+        let first = first.filter(|name| !name.is_empty());
+        if tls.ca_crl.is_some() && named.or(first).is_some() {
+            let message = "it stands beside a credential, whose Secret has the list in ca.crl";
+            let fix = "put the list into the Secret, and remove it here";
+            return Err(Flaw::new("bad-credential", self.field("caCrl"), message, fix));
+        }
+        let (field, name) = match (named, first) {
             (Some(name), _) => match self.credential("caCertCredentialName", name)? {
                 Credential::Secret(name) => {
                     ("caCertCredentialName", self.beside("caCertCredentialName", name))
@@ -346,6 +352,7 @@ impl Terms<'_, '_> {
             ("serverCertificate", tls.server_certificate.is_some()),
             ("privateKey", tls.private_key.is_some()),
             ("caCertificates", tls.ca_certificates.is_some()),
+            ("caCrl", tls.ca_crl.is_some()),
         ];
         match fields.into_iter().find(|(_, written)| *written) {
             None => Ok(()),

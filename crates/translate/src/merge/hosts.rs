@@ -6,9 +6,9 @@ use http::StatusCode;
 use plenipo_model::{Action, HttpServer, InsecureAction, Refusal, Respond, Route, Source, VirtualHost};
 
 use super::conflict::Conflicts;
-use super::demands;
 use super::names::within;
 use super::unite::{Condition, Lists};
+use super::{challenges, demands};
 
 /// Puts hosts of another server, as far as they are given, behind a server that is there already.
 pub(super) fn join(
@@ -23,12 +23,28 @@ pub(super) fn join(
         conflicts.changed(&theirs.source, message, "use a port of its own, if that matters");
     }
     let winner = mine.source.clone();
+    let guarding = guarding(mine);
     for mut host in hosts {
+        let challenges = if theirs.refuse.is_none() { challenges::take(&mut host) } else { None };
+        if let Some(challenges) = challenges.as_ref().filter(|_| host.routes.is_empty()) {
+            challenges::admit(mine, &host, challenges, lists);
+            continue;
+        }
+        let pattern = host.host.clone();
         if host.refuse.is_none() {
             host.refuse.clone_from(&theirs.refuse);
         }
         if let Some(weaker) = demands::of_host(mine, theirs, &host).filter(|_| host.refuse.is_none()) {
             host.refuse = Some(refused(&host, &winner, weaker, conflicts));
+        }
+        if let Some(guard) = guarding.as_ref().filter(|_| theirs.authorization.is_none()) {
+            let message =
+                format!("{guard} guards routes at the address that it shares with {winner}, and not its own");
+            conflicts.changed(
+                &host.source,
+                message,
+                "nothing, if it needs no guard; else use an address of its own",
+            );
         }
         let condition = Condition {
             insecure: if demands::is_laxer(mine, theirs) { host.insecure } else { InsecureAction::Route },
@@ -48,7 +64,22 @@ pub(super) fn join(
                 insert(&mut mine.hosts, host);
             }
         }
+        if let Some(challenges) = challenges {
+            challenges::put_first(mine, &pattern, &challenges, lists);
+        }
     }
+}
+
+/// What asks who may come to some of the routes, for all that its dialect serves there.
+fn guarding(mine: &HttpServer) -> Option<Source> {
+    let guards =
+        mine.hosts.iter().flat_map(|host| host.routes.iter()).filter_map(|route| route.guard.as_ref());
+    let mut sources = guards.flat_map(|guard| {
+        let asked = guard.external.iter().map(|service| &service.source);
+        asked.chain(guard.authorization.iter().flat_map(|rules| rules.sources()))
+    });
+    // Of an Ingress they are for its own routes only.
+    sources.find(|source| !source.as_str().starts_with("Ingress ")).cloned()
 }
 
 /// Tells a wildcard that some of what it had is a closer host's now.

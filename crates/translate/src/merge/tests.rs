@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use plenipo_model::{
-    Accepts, Action, Authorization, Certificate, Chain, ChainTls, ClientAuth, ClientCertHeader, ClientRoots,
-    Cluster, Edge, Endpoints, Forward, Guard, HostPattern, HttpServer, InsecureAction, Listener, PathMatch,
-    ProxyProtocol, RootStore, Route, Serve, Source, Target, TcpRoute, TlsServer, TlsVersion, Transport,
-    VirtualHost,
+    Accepts, AccessPolicy, Action, Authorization, Certificate, Chain, ChainTls, ClientAuth, ClientCertHeader,
+    ClientRoots, Cluster, Edge, Endpoints, Forward, Guard, HostPattern, HttpServer, InsecureAction, Listener,
+    PathMatch, ProxyProtocol, RootStore, Route, Serve, Source, Target, TcpRoute, TlsServer, TlsVersion,
+    Transport, VirtualHost,
 };
 use plenipo_resources::{Origin, Problem, Set, SetBuilder, Severity, decode};
 use proptest::prelude::*;
@@ -444,6 +444,34 @@ fn what_can_go_along_with_routes_goes_along() {
         }
     });
     assert!(refused(&server, "b.test"), "two lists of who is allowed cannot be one: {told:?}");
+}
+
+#[test]
+fn whoever_is_not_guarded_beside_guarded_routes_is_told() {
+    let policy = AccessPolicy { source: source("AuthorizationPolicy a/p"), rules: Vec::new() };
+    let rules = Arc::new(Authorization { deny: vec![policy], ..Authorization::default() });
+    let guard = |server: &mut HttpServer| {
+        for host in &mut server.hosts {
+            let authorization = Some(Arc::clone(&rules));
+            let guard = Some(Arc::new(Guard { authorization, ..Guard::default() }));
+            host.routes = Arc::from([Arc::new(Route { guard, ..(*host.routes[0]).clone() })]);
+        }
+    };
+    let of_gateway = |server: &mut HttpServer| {
+        server.hosts.iter_mut().for_each(|host| host.source = source("Gateway a/g"));
+    };
+    let (_, told) = sharing(|mine, theirs| {
+        guard(mine);
+        of_gateway(theirs);
+    });
+    let guarded = |(_, message): &&(Severity, String)| message.contains("AuthorizationPolicy a/p guards");
+    assert_eq!(told.iter().filter(guarded).count(), 1, "{told:?}");
+    let (_, told) = sharing(|mine, theirs| {
+        guard(mine);
+        of_gateway(theirs);
+        theirs.authorization = Some(Arc::clone(&rules));
+    });
+    assert_eq!(told.iter().filter(guarded).count(), 0, "{told:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::exit::Ending;
 
 /// All documents of a directory, in the order of the files.
+#[derive(Default)]
 pub(super) struct Written {
     pub(super) documents: Vec<Document>,
     /// What comments ask not to be told.

@@ -15,6 +15,11 @@ impl Way {
             };
             self.step_of("token", format!("of {} is verified with {keys}", rule.issuer), &rule.source);
         }
+        let routes = || server.hosts.iter().flat_map(|host| host.routes.iter());
+        if routes().any(|route| !route.matches.claims.is_empty()) {
+            let message = "no token is verified here: routes that ask what one says are not taken";
+            self.step("claims", message.to_owned());
+        }
         if let Some(rules) = &server.authorization {
             self.authorization(rules);
         }

@@ -88,7 +88,9 @@ impl Places {
         // Another host is not the service of the cluster that the first one is.
         let same = provider.host == named.host;
         let cluster = remote.cluster.clone().filter(|_| same);
-        let remote = RemoteKeys { cluster, ..remote.clone() };
+        // What a service of the cluster says does not lead to whatever else has a private address.
+        let private_addresses = remote.private_addresses && named.is_as_near_as(&provider);
+        let remote = RemoteKeys { cluster, private_addresses, ..remote.clone() };
         Ok(Keys::parse(&self.document(&metadata.jwks_uri, &remote).await?)?)
     }
 
@@ -162,6 +164,12 @@ impl Place {
     /// May somebody on the way change what stands there, and not what stands at the other?
     fn is_weaker_than(&self, other: &Self) -> bool {
         other.secure && !self.secure
+    }
+
+    /// Is it in the cluster that the other one is in? (Nothing is said of one that is in none.)
+    fn is_as_near_as(&self, other: &Self) -> bool {
+        let Some(at) = other.host.rfind(".svc") else { return true };
+        self.host == other.host || self.host.ends_with(&other.host[at..])
     }
 
     async fn connect(&self, address: SocketAddr) -> Result<Box<dyn Duplex>, FetchError> {
@@ -285,6 +293,15 @@ mod tests {
         };
         assert!(weaker("http://a/keys", "https://a/"));
         assert!(!weaker("https://a/keys", "https://a/") && !weaker("http://a/keys", "http://a/"));
+        let near = |one, other| {
+            let [one, other] = [one, other].map(|url| Place::parse(url).ok().unwrap());
+            one.is_as_near_as(&other)
+        };
+        assert!(near("http://b.y.svc/", "http://a.x.svc/") && near("http://10.0.0.1/", "http://a.test/"));
+        assert!(
+            !near("http://169.254.169.254/", "http://a.x.svc/") && !near("http://b.test/", "http://a.x.svc/")
+        );
+        assert!(!near("http://b.y.svc.evil.test/", "http://a.x.svc.cluster.local/"));
         for url in ["ftp://a/", "a", "https://", "http://user@a/", "file:///etc/passwd"] {
             assert!(Place::parse(url).is_err(), "{url}");
         }

@@ -48,6 +48,7 @@ fn a_yes_changes_the_request() {
     for (name, value) in [
         ("host", "a.test"),
         ("x-set", "old"),
+        ("x_set", "forged"),
         ("x-more", "1"),
         ("x-there", "old"),
         ("x-gone", "1"),

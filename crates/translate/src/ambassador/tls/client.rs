@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plenipo_model::{Roots, Source, TlsClient, TlsVersion, Verify};
+use plenipo_model::{Roots, TlsClient, Verify};
 use plenipo_resources::ambassador::TlsContext;
 
 use super::super::ours::{Of, source_of};
@@ -10,21 +10,6 @@ use super::{Terms, alpn, unsupported, versions};
 use crate::ciphers;
 use crate::findings::{Findings, Flaw};
 use crate::secrets::{SecretName, Secrets, flaw};
-
-/// `https://` and nothing else: encrypted, to anybody, without a server name (what Emissary does).
-pub(crate) fn unverified(source: Source) -> TlsClient {
-    TlsClient {
-        source,
-        server_name: None,
-        name_by_host: false,
-        verify: Verify::Nothing,
-        certificate: None,
-        min_version: TlsVersion::V1_2,
-        max_version: TlsVersion::V1_3,
-        cipher_suites: Vec::new(),
-        alpn: Vec::new(),
-    }
-}
 
 /// TLS to `host` as a TLSContext says: its secret is the certificate to show, its CA the roots.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode, Uri};
 use plenipo_model::{
     CheckHeader, CheckPath, Cluster, Endpoints, ExternalAuthorization, ExternalProtocol, Guard, HttpCheck,
-    NameMatch, SignIn, Source, Template, TlsClient, TlsVersion, Verify,
+    NameMatch, SignIn, Source, Template, TlsClient,
 };
 use plenipo_resources::View;
 use plenipo_resources::core::IntOrString;
@@ -251,7 +251,10 @@ fn located(
         }
     }
     check.host = uri.authority().map(ToString::to_string);
-    let tls = encrypted.then(|| Arc::new(unverified(source, host)));
+    let tls = encrypted.then(|| {
+        let server_name = Some(host.to_owned());
+        Arc::new(TlsClient { server_name, ..TlsClient::unverified(source.clone()) })
+    });
     if encrypted {
         let message = "the service's certificate is not checked: anybody on the way could say yes".to_owned();
         let field = super::field("nginx.ingress.kubernetes.io/auth-url");
@@ -289,6 +292,11 @@ fn cluster(
         let plain = Cluster::new(&name, source.clone(), endpoints(host, port, clusters));
         return Some(clusters.add(Cluster { tls, ..plain }));
     };
+    if !clusters.knows(namespace, name, port) {
+        let message = format!("there is no Service {namespace}/{name} to ask");
+        annotations.close(URL, &message, "create the Service, or name another");
+        return None;
+    }
     let field = super::field("nginx.ingress.kubernetes.io/auth-url");
     let port = Some(IntOrString::Int(i64::from(port)));
     let wanted = Wanted { object: annotations.object, field, namespace, name, port };
@@ -314,18 +322,4 @@ fn split(url: &str) -> (&str, &str) {
     let after = url.find("://").map_or(0, |at| at + 3);
     let end = url[after..].find(['/', '?']).map_or(url.len(), |at| after + at);
     url.split_at(end)
-}
-
-fn unverified(source: &Source, host: &str) -> TlsClient {
-    TlsClient {
-        source: source.clone(),
-        server_name: Some(host.to_owned()),
-        name_by_host: false,
-        verify: Verify::Nothing,
-        certificate: None,
-        min_version: TlsVersion::V1_2,
-        max_version: TlsVersion::V1_3,
-        cipher_suites: Vec::new(),
-        alpn: Vec::new(),
-    }
 }

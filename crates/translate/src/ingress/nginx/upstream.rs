@@ -81,8 +81,8 @@ fn protocol(annotations: &mut Annotations<'_, '_>, policy: &mut Policy) -> bool 
 /// `proxy-ssl-*`.
 fn tls(annotations: &mut Annotations<'_, '_>, source: &Source, secrets: &mut Secrets<'_>) -> TlsClient {
     let written = annotations.text("proxy-ssl-secret");
-    let verify = annotations.text("proxy-ssl-verify") == Some("on");
     let name = annotations.text("proxy-ssl-name");
+    let verify = is_verified(annotations, name);
     let sends_name = annotations.text("proxy-ssl-server-name") == Some("on");
     let protocols = annotations.text("proxy-ssl-protocols").unwrap_or("TLSv1.2 TLSv1.3");
     if let Some(depth) = annotations.number("proxy-ssl-verify-depth").filter(|depth| *depth != 1) {
@@ -95,15 +95,10 @@ fn tls(annotations: &mut Annotations<'_, '_>, source: &Source, secrets: &mut Sec
     }
     let has = |version: &str| protocols.split_whitespace().any(|one| one == version);
     let mut client = TlsClient {
-        source: source.clone(),
         server_name: name.filter(|_| sends_name).map(str::to_owned),
-        name_by_host: false,
-        verify: Verify::Nothing,
-        certificate: None,
         min_version: if has("TLSv1.2") || !has("TLSv1.3") { TlsVersion::V1_2 } else { TlsVersion::V1_3 },
         max_version: if has("TLSv1.3") || !has("TLSv1.2") { TlsVersion::V1_3 } else { TlsVersion::V1_2 },
-        cipher_suites: Vec::new(),
-        alpn: Vec::new(),
+        ..TlsClient::unverified(source.clone())
     };
     let Some(written) = written else {
         if verify {
@@ -134,6 +129,25 @@ fn tls(annotations: &mut Annotations<'_, '_>, source: &Source, secrets: &mut Sec
         }
     }
     client
+}
+
+/// `proxy-ssl-verify`. Without a name, every certificate of the roots would do; nginx, which compares with a name of its own
+/// then, takes none.
+fn is_verified(annotations: &mut Annotations<'_, '_>, name: Option<&str>) -> bool {
+    const VERIFY: &str = "proxy-ssl-verify";
+    match annotations.text(VERIFY) {
+        None | Some("off") => return false,
+        Some("on") if name.is_some() => {}
+        Some("on") => {
+            let message = "certificates are to be checked, and nothing says which name they must have";
+            annotations.close(VERIFY, message, "name it in proxy-ssl-name");
+        }
+        Some(other) => {
+            let message = format!("'{other}' does not say whether certificates are checked");
+            annotations.close(VERIFY, &message, "write on or off");
+        }
+    }
+    true
 }
 
 /// `proxy-next-upstream*`: what is tried at another endpoint.

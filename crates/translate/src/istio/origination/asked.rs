@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plenipo_model::{Roots, TlsClient, TlsVersion, Verify};
+use plenipo_model::{Roots, TlsClient, Verify};
 use plenipo_resources::istio::ClientTls;
 
 use super::super::destination_rule::Part;
@@ -55,17 +55,8 @@ impl Reading<'_, '_, '_, '_> {
         let name_by_host = written.is_none() && self.hop.carries == Carries::Http;
         let server_name = written.or_else(|| self.own_name());
         let verify = self.verify(credential.as_ref(), server_name.as_ref(), name_by_host)?;
-        Ok(TlsClient {
-            source: source_of(self.part.object),
-            server_name,
-            name_by_host,
-            verify,
-            certificate,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-            cipher_suites: Vec::new(),
-            alpn: Vec::new(),
-        })
+        let plain = TlsClient::unverified(source_of(self.part.object));
+        Ok(TlsClient { server_name, name_by_host, verify, certificate, ..plain })
     }
 
     /// The name of the service, where that is the name of a host.
