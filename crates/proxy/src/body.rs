@@ -9,16 +9,17 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use crate::codec::{self, Incoming};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     /// The peer it comes from broke off or sent nonsense.
     #[error("the sender broke off: {0}")]
-    Source(#[from] hyper::Error),
+    Source(#[from] codec::Error),
     /// More bytes than the policy allows.
     #[error("the body is larger than allowed")]
     TooLarge,
@@ -212,7 +213,7 @@ impl Inbound {
                 return Poll::Ready(None);
             }
             Some(Err(error)) => {
-                self.broken = Some(if broken_framing(&error) { Break::Malformed } else { Break::Gone });
+                self.broken = Some(if error.is_malformed() { Break::Malformed } else { Break::Gone });
                 return Poll::Ready(Some(Err(error.into())));
             }
             Some(Ok(frame)) => frame,
@@ -238,17 +239,6 @@ impl Inbound {
             let _ = copy.try_send(None);
         }
     }
-}
-
-/// Was it the framing that was wrong, and not the connection that ended?
-pub(crate) fn broken_framing(error: &hyper::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput};
-    let Some(cause) = std::error::Error::source(error) else { return false };
-    let io = cause.downcast_ref::<std::io::Error>();
-    let io = io.or_else(|| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
-    // An alert is told as invalid data too.
-    let alert = |cause: &std::io::Error| cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    io.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput) && !alert(cause))
 }
 
 fn clone(frame: &Frame<Bytes>) -> Frame<Bytes> {

@@ -93,7 +93,8 @@ async fn run(
     let mut log = listener.log();
     let understood = match Open::count(&meter, open, listener.model.max_connections) {
         None => Err(Dropped::Full),
-        Some(open) => understand(&listener, &meter, early, &mut connection, &mut log)
+        // In a box, which is gone when the connection is understood.
+        Some(open) => Box::pin(understand(&listener, &meter, early, &mut connection, &mut log))
             .await
             .map(|understood| (open, understood)),
     };
@@ -118,7 +119,8 @@ async fn run(
     };
     match behind {
         CompiledServe::Http(_) => serve::connection(worker, understood).await?,
-        CompiledServe::Tcp(route) => tcp::relay(worker, understood, route).await,
+        // In a box, which HTTP does without.
+        CompiledServe::Tcp(route) => Box::pin(tcp::relay(worker, understood, route)).await,
     }
     Ok(())
 }

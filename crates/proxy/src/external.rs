@@ -15,11 +15,11 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use plenipo_model::{ExternalAuthorization, ExternalProtocol, Priority, UpstreamProtocol};
 use tokio::time::Instant;
 
 use crate::body::RequestBody;
+use crate::codec::{self, Incoming};
 use crate::exchange::Exchange;
 use crate::headers;
 use crate::snapshot::clusters::Upstream;
@@ -106,7 +106,7 @@ pub(crate) enum NoAnswer {
     #[error(transparent)]
     Connect(ConnectError),
     #[error("HTTP: {0}")]
-    Http(#[from] hyper::Error),
+    Http(#[from] codec::Error),
     #[error("the question is no HTTP: {0}")]
     Question(#[from] ::http::Error),
     #[error("the answer is longer than {LARGEST} bytes")]
@@ -238,7 +238,7 @@ fn unconnected(error: LeaseError, cluster: &LocalCluster) -> NoAnswer {
             cluster.meter.answered(0, Duration::ZERO);
             NoAnswer::Connect(error)
         }
-        LeaseError::Handshake(error) => NoAnswer::Http(error),
+        LeaseError::Handshake(error) => NoAnswer::Http(error.into()),
     }
 }
 

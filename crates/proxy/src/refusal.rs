@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::exchange::{Connection, Exchange};
 use crate::framing::Violation;
+use crate::http1;
 use crate::metrics::ListenerMeter;
 use crate::snapshot::Log;
 use crate::tcp;
@@ -141,16 +142,10 @@ impl RefusedRequest {
     }
 
     /// The codec refused it, if that is what its error says.
-    pub(crate) fn by_codec(error: &hyper::Error) -> Option<Self> {
-        if !error.is_parse() {
-            return None;
-        }
-        let (status, details) = match (error.is_parse_too_large(), error.to_string().contains("URI")) {
-            // The codec has no other way to tell the two apart.
-            (true, true) => (StatusCode::URI_TOO_LONG, "http1.codec_error"),
-            (true, false) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http1.too_many_headers"),
-            (false, _) => (StatusCode::BAD_REQUEST, "http1.codec_error"),
-        };
+    pub(crate) fn by_codec(error: &http1::Error) -> Option<Self> {
+        let status = error.status()?;
+        let too_large = status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let details = if too_large { "http1.too_many_headers" } else { "http1.codec_error" };
         Some(Self { status, flag: "DPE", details, since: Instant::now() })
     }
 }

@@ -30,8 +30,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{Desync, HttpLimits, HttpServer, TlsServer};
@@ -41,10 +40,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::balancer;
 use crate::client_identity::Remembered;
+use crate::codec::{self, Incoming};
 use crate::conn::Understood;
 use crate::exchange::Connection;
 use crate::framing::Framing;
 use crate::gate::{Activity, Gate, SLOW_HEAD, Times};
+use crate::http1;
+use crate::http1::encode::Case;
 use crate::io::{Prefixed, Stream};
 use crate::metrics::ListenerMeter;
 use crate::refusal::RefusedRequest;
@@ -112,42 +114,51 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         };
         (stream, http2) = (Stream::Plain(plain), preface);
     }
-    let gate = TokioIo::new(gate(stream, http2, &server, &activity));
+    let gate = gate(stream, http2, &server, &activity);
     let requests = Rc::clone(&http);
-    let service = service_fn(move |request| {
-        let http = Rc::clone(&requests);
-        async move { Ok::<_, Infallible>(request_of(http, request).await) }
-    });
+    let leave = leave(&closing, &activity, limits.lifetime);
     let served = if http2 {
-        let mut connection = pin!(http2_codec(limits).serve_connection(gate, service));
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = leave(&closing, &activity, limits.lifetime) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        // In a box, which HTTP/1 does without.
+        let served = Box::pin(serve_http2(gate, limits, leave, requests));
+        served.await.map_err(codec::Error::Hyper)
     } else {
-        let codec = http1_codec(limits, server.model.proper_case);
-        let mut connection = pin!(codec.serve_connection(gate, service).with_upgrades());
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = leave(&closing, &activity, limits.lifetime) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        let rules = http1_rules(limits, server.model.proper_case);
+        let service = move |request| request_of(Rc::clone(&requests), request);
+        http1::server::serve(gate, rules, leave, service).await.map_err(codec::Error::Http1)
     };
     http.meter.received.add(activity.read.load(Ordering::Relaxed));
     http.meter.sent.add(activity.written.load(Ordering::Relaxed));
-    match http2 {
-        true => refused::http2(&http, &server, served.as_ref().err()),
-        false => refused::http1(&http, &server, served.as_ref().err()),
+    match &served {
+        Err(codec::Error::Hyper(error)) => refused::http2(&http, &server, error),
+        Err(codec::Error::Http1(error)) => refused::http1(&http, &server, Some(error)),
+        Ok(()) if http2 => {}
+        Ok(()) => refused::http1(&http, &server, None),
     }
     if let Err(error) = served {
         tracing::debug!(peer = %http.facts.direct, %error, "HTTP connection ended early");
     }
     Ok(())
+}
+
+/// Serves requests over HTTP/2 until the connection ends, or `leave` does and nothing is under way.
+async fn serve_http2(
+    gate: Gate,
+    limits: HttpLimits,
+    leave: impl Future<Output = ()>,
+    http: Rc<HttpConnection>,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request: Request<_>| {
+        let (http, request) = (Rc::clone(&http), request.map(Incoming::Hyper));
+        async move { Ok::<_, Infallible>(request_of(http, request).await) }
+    });
+    let mut connection = pin!(http2_codec(limits).serve_connection(TokioIo::new(gate), service));
+    tokio::select! {
+        served = connection.as_mut() => served,
+        () = leave => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
 }
 
 /// What stands between the connection and the codec.
@@ -175,16 +186,12 @@ async fn leave(closing: &CancellationToken, activity: &Activity, lifetime: Optio
     }
 }
 
-fn http1_codec(limits: HttpLimits, proper_case: bool) -> http1::Builder {
-    let mut codec = http1::Builder::new();
-    codec
-        .timer(TokioTimer::new())
-        // The gate keeps the times: the codec's own would also end idle connections.
-        .header_read_timeout(None)
-        .max_headers(limits.header_fields)
-        .max_buf_size(limits.header_bytes.max(64 * 1024))
-        .title_case_headers(proper_case);
-    codec
+fn http1_rules(limits: HttpLimits, proper_case: bool) -> http1::server::Rules {
+    http1::server::Rules {
+        most_fields: limits.header_fields,
+        longest_head: limits.header_bytes.max(64 * 1024),
+        case: if proper_case { Case::Title } else { Case::Lower },
+    }
 }
 
 fn http2_codec(limits: HttpLimits) -> http2::Builder<StreamExecutor> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
-use hyper::body::Incoming;
 use plenipo_model::{Action, ErrorBody, ErrorResponse, Respond, Route, Target, Template};
 
 use super::HttpConnection;
@@ -17,6 +16,7 @@ use super::incoming::Arrived;
 use super::response::{Finish, ResponseBody};
 use super::security::Stopped;
 use crate::balancer;
+use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::external;
 use crate::failure::{Blame, Failure};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::body::Body as _;
+use http_body::Body as _;
 use plenipo_model::{Forward, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::response::{Finish, ResponseBody};
 use super::{HttpConnection, answer, cors, hash_key, mirror, retry, upgrade};
 use crate::balancer::{affinity, head};
 use crate::body::{Inbound, RequestBody};
+use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::{self, Side};
@@ -347,7 +348,7 @@ fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> O
 }
 
 /// Reads a body to its end, so that its connection can be used again.
-pub(super) async fn drain(response: Response<hyper::body::Incoming>, lease: Lease) {
+pub(super) async fn drain(response: Response<Incoming>, lease: Lease) {
     use http_body_util::BodyExt as _;
     let mut body = response.into_body();
     while let Some(Ok(_)) = body.frame().await {}

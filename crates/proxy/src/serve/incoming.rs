@@ -8,17 +8,20 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use plenipo_jwt::Claims;
 use plenipo_model::{ExternalAuthorization, HttpServer};
+use tokio::sync::oneshot;
 
 use super::HttpConnection;
 use super::begun::Begun;
 use crate::balancer;
 use crate::body::Inbound;
+use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::gate::REFUSED_METHOD;
+use crate::http1::server::Upgraded;
 use crate::refusal::RefusedRequest;
 use crate::request::{self, Client, Host, Peer, Refused};
 use crate::snapshot::CompiledHttp;
@@ -42,7 +45,7 @@ pub(crate) struct Arrived {
     /// What it wants to upgrade to, lower case.
     pub(crate) upgrade: Option<String>,
     /// The other side of an upgrade, should it be granted.
-    pub(crate) on_upgrade: Option<hyper::upgrade::OnUpgrade>,
+    pub(crate) on_upgrade: Option<oneshot::Receiver<Upgraded>>,
     pub(crate) draw: u32,
     /// What its verified token says.
     pub(crate) claims: Option<Rc<Claims>>,
@@ -84,9 +87,8 @@ pub(super) fn arrive(
     server: &Arc<CompiledHttp>,
     request: Request<Incoming>,
 ) -> Result<Box<Arrived>, (Begun, Failure)> {
-    let mut request = request;
     let upgrade = wanted_upgrade(&request);
-    let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    let on_upgrade = upgrade.as_ref().and_then(|_| request.body().on_upgrade());
     let (mut parts, body) = request.into_parts();
     if parts.version == Version::HTTP_2 {
         request::join_cookies(&mut parts.headers);

@@ -9,13 +9,14 @@ use super::HttpConnection;
 use super::begun::Begun;
 use super::response::Finish;
 use crate::exchange::Exchange;
+use crate::http1;
 use crate::refusal::RefusedRequest;
 use crate::snapshot::CompiledHttp;
 use crate::tcp;
 
 /// An HTTP/1 connection has ended: was a request refused with it? One whose head got through has an exchange of its own
 /// that tells.
-pub(super) fn http1(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, error: Option<&hyper::Error>) {
+pub(super) fn http1(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, error: Option<&http1::Error>) {
     let by_codec = error.and_then(RefusedRequest::by_codec);
     match http.activity.refused.get() {
         // The gate knows better what the codec was made to refuse; and what it answered itself the codec never saw.
@@ -40,8 +41,8 @@ pub(super) fn request(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, ref
 }
 
 /// An HTTP/2 connection that we ended because its frames break the rules. Its requests tell their own end.
-pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: Option<&hyper::Error>) {
-    let mut source = error.and_then(std::error::Error::source);
+pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: &hyper::Error) {
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(h2) = cause.downcast_ref::<h2::Error>() {
             if !h2.is_library() {

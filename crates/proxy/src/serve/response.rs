@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use plenipo_model::Route;
 use tokio::time::{Instant, Sleep};
 
@@ -21,6 +20,7 @@ use super::patience::Patience;
 use super::sending::Sending;
 use super::{HttpConnection, STALLED};
 use crate::body::{BodyError, Inbound, passed};
+use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::grpc_status;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Response, StatusCode, header};
-use hyper::body::Incoming;
 use plenipo_model::{Backoff, BalancerRules, Forward};
 use tokio::time::Instant;
 
@@ -16,7 +15,8 @@ use super::HttpConnection;
 use super::forward::{Outgoing, drain};
 use super::patience::Patience;
 use crate::balancer;
-use crate::body::{Break, broken_framing};
+use crate::body::Break;
+use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::random::Random;
@@ -328,7 +328,7 @@ impl<'a> Tries<'a> {
                 return Outcome::Stale { sent: false };
             }
             // However the connection ended (by FIN or by RST), it may have been closed before our request arrived.
-            if !malformed(&error) && reset(&error).is_none() && repeatable(outgoing) {
+            if !error.is_malformed() && error.reset().is_none() && repeatable(outgoing) {
                 return Outcome::Stale { sent: true };
             }
         }
@@ -336,9 +336,9 @@ impl<'a> Tries<'a> {
         exchange.upstream_failure = Some(error.to_string());
         self.cluster.meter.answered(0, elapsed);
         self.heard(lease.address, Heard::Failure);
-        if reset(&error) == Some(h2::Reason::REFUSED_STREAM) {
+        if error.reset() == Some(h2::Reason::REFUSED_STREAM) {
             Outcome::RefusedStream
-        } else if malformed(&error) {
+        } else if error.is_malformed() {
             Outcome::Failed(Failure::BadResponse)
         } else {
             Outcome::Failed(Failure::Reset)
@@ -363,23 +363,6 @@ fn repeatable(outgoing: &Outgoing) -> bool {
 /// A response with two lengths is somebody's attack on whoever reads it (RFC 9112 §6.3).
 fn ambiguous(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
-}
-
-/// Is it that the answer breaks the rules (and not that there is none)?
-fn malformed(error: &hyper::Error) -> bool {
-    error.is_parse() || broken_framing(error)
-}
-
-/// Why the upstream reset the stream (and not the connection).
-fn reset(error: &hyper::Error) -> Option<h2::Reason> {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            return h2.is_reset().then(|| h2.reason()).flatten();
-        }
-        source = cause.source();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, header};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
 use super::HttpConnection;
 use super::response::{Finish, ResponseBody};
+use crate::codec::Incoming;
+use crate::http1::server::Upgraded;
 use crate::request;
 use crate::snapshot::clusters::Upstream;
 use crate::tcp;
@@ -23,13 +23,13 @@ pub(super) fn accept(
     http: &Rc<HttpConnection>,
     finish: Finish,
     idle_timeout: Option<Duration>,
-    client: OnUpgrade,
+    client: oneshot::Receiver<Upgraded>,
     response: Response<Incoming>,
     reached: (Arc<Upstream>, SocketAddr),
 ) -> Response<ResponseBody> {
-    let (mut finish, mut response) = (Box::new(finish), response);
-    let upstream = hyper::upgrade::on(&mut response);
-    let (mut parts, _) = response.into_parts();
+    let mut finish = Box::new(finish);
+    let (mut parts, body) = response.into_parts();
+    let upstream = body.into_upgraded();
     let protocol = parts.headers.get(header::UPGRADE).cloned();
     request::strip_hop_by_hop(&mut parts.headers);
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -41,8 +41,7 @@ pub(super) fn accept(
     http.activity.opaque.store(true, Ordering::Relaxed);
     let closing = http.worker.draining.clone();
     http.worker.tasks.spawn_local(async move {
-        if let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) {
-            let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        if let (Some(upstream), Ok(client)) = (upstream, client.await) {
             let (cluster, address) = reached;
             let cut = async {
                 tokio::select! {

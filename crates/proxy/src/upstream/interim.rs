@@ -1,10 +1,8 @@
-//! Interim responses (1xx) of upstreams, counted. The codecs pass over them, as many as there are: an upstream that sends
-//! them without end would keep a request, and us, busy with nothing.
+//! Interim responses (1xx) of upstreams over HTTP/2, counted. The codec passes over them, as many as there are: an upstream
+//! that sends them without end would keep a request, and us, busy with nothing.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use rustc_hash::FxHashMap;
@@ -16,8 +14,6 @@ use crate::io::Stream;
 const MOST: u32 = 8;
 /// Streams whose responses are counted at one time. Those that were reset by us are never heard of again.
 const MOST_STREAMS: usize = 1024;
-/// What every interim response of HTTP/1 begins with, but for the minor version (`?`).
-const STATUS_LINE: &[u8; 10] = b"HTTP/1.? 1";
 /// RFC 9113 §4.1.
 const FRAME_HEAD: usize = 9;
 
@@ -29,88 +25,12 @@ const END_STREAM: u8 = 1;
 /// A connection to an upstream whose interim responses are counted.
 pub(super) struct Answers {
     stream: Stream,
-    count: Count,
-}
-
-enum Count {
-    Http1(Heads),
-    Http2(Frames),
+    frames: Frames,
 }
 
 impl Answers {
-    /// Over HTTP/1. `asked` is the number of the request sent last.
-    pub(super) fn http1(stream: Stream, asked: Arc<AtomicU32>) -> Self {
-        let heads = Heads { asked, answering: 0, interim: 0, at: At::Body };
-        Self { stream, count: Count::Http1(heads) }
-    }
-
-    /// Over HTTP/2.
-    pub(super) fn http2(stream: Stream) -> Self {
-        Self { stream, count: Count::Http2(Frames::default()) }
-    }
-}
-
-/// The heads of HTTP/1 responses on one connection, as the codec reads them: lines end with or without CR, and empty ones may
-/// come before a head (RFC 9112 §2.2).
-struct Heads {
-    /// Number of the request sent last.
-    asked: Arc<AtomicU32>,
-    /// Of the one that is being answered.
-    answering: u32,
-    /// Interim responses to it.
-    interim: u32,
-    at: At,
-}
-
-/// Where in the stream of responses we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// So many bytes of a status line have been those of an interim response.
-    StatusLine(usize),
-    /// In a line of an interim response's head.
-    Line,
-    /// Behind the end of such a line.
-    LineEnd,
-    /// Behind a CR that follows it.
-    LastLine,
-    /// Behind the head of the response that counts.
-    Body,
-}
-
-impl Heads {
-    /// Looks at bytes just read; false when they are too much.
-    fn look(&mut self, bytes: &[u8]) -> bool {
-        let asked = self.asked.load(Ordering::Relaxed);
-        if self.answering != asked {
-            (self.answering, self.interim, self.at) = (asked, 0, At::StatusLine(0));
-        }
-        if self.at == At::StatusLine(0)
-            && bytes.first() == STATUS_LINE.first()
-            && bytes.get(STATUS_LINE.len() - 1).is_some_and(|first| *first != b'1')
-        {
-            // Nearly always.
-            self.at = At::Body;
-        }
-        for byte in bytes {
-            self.at = match self.at {
-                At::Body => return true,
-                At::StatusLine(0) if matches!(byte, b'\r' | b'\n') => At::StatusLine(0),
-                At::StatusLine(at) if STATUS_LINE[at] != *byte && STATUS_LINE[at] != b'?' => At::Body,
-                At::StatusLine(at) if at + 1 < STATUS_LINE.len() => At::StatusLine(at + 1),
-                At::StatusLine(_) => {
-                    self.interim += 1;
-                    At::Line
-                }
-                At::LineEnd | At::LastLine if *byte == b'\n' => At::StatusLine(0),
-                At::LineEnd if *byte == b'\r' => At::LastLine,
-                _ if *byte == b'\n' => At::LineEnd,
-                _ => At::Line,
-            };
-            if self.interim > MOST {
-                return false;
-            }
-        }
-        true
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, frames: Frames::default() }
     }
 }
 
@@ -179,11 +99,7 @@ impl AsyncRead for Answers {
         let start = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let fresh = &buf.filled()[start..];
-        let fine = match &mut this.count {
-            Count::Http1(heads) => heads.look(fresh),
-            Count::Http2(frames) => frames.look(fresh),
-        };
-        match fine {
+        match this.frames.look(fresh) {
             true => Poll::Ready(Ok(())),
             false => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many interim responses")))
@@ -221,47 +137,6 @@ impl AsyncWrite for Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Interim responses that get through, in pieces of this size.
-    fn through(one: &[u8], size: usize) -> u32 {
-        let asked = Arc::new(AtomicU32::new(1));
-        let mut heads = Heads { asked, answering: 0, interim: 0, at: At::Body };
-        let refused = one.repeat(20).chunks(size).any(|piece| !heads.look(piece));
-        heads.interim - u32::from(refused)
-    }
-
-    #[test]
-    fn eight_interim_responses_pass_however_they_are_cut() {
-        for one in [
-            "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
-            "HTTP/1.1 100 Continue\r\n\r\n",
-            "HTTP/1.0 102 \r\nA: \r\r\n\r\n",
-            // As the codec reads them: lines may end without CR, and empty ones may come first.
-            "HTTP/1.1 103 Early Hints\nLink: </x>\n\n",
-            "HTTP/1.1 103 Early Hints\r\nLink: </x>\n\r\n",
-            "\r\nHTTP/1.1 100 Continue\r\n\n",
-            "\n\n\r\n\nHTTP/1.1 100 Continue\r\n\r\n",
-        ] {
-            for size in 1..one.len() {
-                assert_eq!(through(one.as_bytes(), size), 8, "{one:?} by {size}");
-            }
-        }
-    }
-
-    #[test]
-    fn bodies_are_not_looked_at_and_every_request_has_its_eight() {
-        let asked = Arc::new(AtomicU32::new(0));
-        let mut heads = Heads { asked: Arc::clone(&asked), answering: 0, interim: 0, at: At::Body };
-        let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(8);
-        for request in 1..5 {
-            asked.store(request, Ordering::Relaxed);
-            assert!(heads.look(&interim));
-            assert!(heads.look(b"HTTP/1.1 200 OK\r\n\r\n"));
-            for _ in 0..5 {
-                assert!(heads.look(&interim));
-            }
-        }
-    }
 
     #[test]
     fn a_stream_is_one_whatever_its_reserved_bit() {

@@ -1,16 +1,15 @@
 //! Connections to one endpoint, and one of them lent to an exchange.
 
+use hyper::client::conn::http2;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
 use super::pool::LocalCluster;
 use crate::body::RequestBody;
+use crate::codec::{self, Incoming};
+use crate::http1;
 use crate::snapshot::clusters::Upstream;
 
 /// Streams put on one HTTP/2 connection before another is opened, where the cluster does not say.
@@ -29,8 +28,9 @@ pub(super) struct LocalEndpoint {
 }
 
 pub(super) struct Idle {
-    pub(super) sender: http1::SendRequest<RequestBody>,
-    pub(super) asked: Arc<AtomicU32>,
+    pub(super) connection: http1::client::Connection,
+    /// Requests sent on it.
+    pub(super) asked: u32,
     pub(super) since: Instant,
     pub(super) born: Instant,
     pub(super) local: Option<SocketAddr>,
@@ -75,9 +75,9 @@ pub(crate) struct Lease {
 
 pub(super) enum Lent {
     Http1 {
-        sender: Option<http1::SendRequest<RequestBody>>,
+        connection: http1::client::Connection,
         /// Requests sent on it.
-        asked: Arc<AtomicU32>,
+        asked: u32,
         born: Instant,
     },
     Http2(Rc<Shared>),
@@ -93,10 +93,12 @@ impl LocalEndpoint {
     pub(super) fn take_idle(&self, upstream: &Upstream) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();
         let lifetime = upstream.model.max_connection_lifetime;
-        while let Some(at) = idle.iter().rposition(|idle| idle.sender.is_closed() || idle.sender.is_ready()) {
+        while let Some(at) =
+            idle.iter().rposition(|idle| idle.connection.is_closed() || idle.connection.is_ready())
+        {
             let candidate = idle.remove(at);
             let old = lifetime.is_some_and(|limit| candidate.born.elapsed() >= limit);
-            if !candidate.sender.is_closed() && !old {
+            if !candidate.connection.is_closed() && !old {
                 return Some(candidate);
             }
         }
@@ -136,21 +138,21 @@ impl Lease {
     pub(crate) async fn send(
         &mut self,
         request: http::Request<RequestBody>,
-    ) -> Result<http::Response<hyper::body::Incoming>, SendError> {
-        let result = match &mut self.connection {
-            Lent::Http1 { sender: Some(sender), asked, .. } => {
-                asked.store(asked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-                sender.try_send_request(request).await
+    ) -> Result<http::Response<Incoming>, SendError> {
+        match &mut self.connection {
+            Lent::Http1 { connection, asked, .. } => {
+                *asked = asked.saturating_add(1);
+                let response = connection.send(request).await;
+                response.map(|response| response.map(Incoming::Answer)).map_err(SendError::from)
             }
-            Lent::Http1 { sender: None, .. } => {
-                unreachable!("the sender leaves the lease only when it is dropped")
+            Lent::Http2(shared) => {
+                let response = shared.sender.clone().try_send_request(request).await;
+                response.map(|response| response.map(Incoming::Hyper)).map_err(|mut error| SendError {
+                    unsent: error.take_message().map(Box::new),
+                    error: error.into_error().into(),
+                })
             }
-            Lent::Http2(shared) => shared.sender.clone().try_send_request(request).await,
-        };
-        result.map_err(|mut error| SendError {
-            unsent: error.take_message().map(Box::new),
-            error: error.into_error(),
-        })
+        }
     }
 }
 
@@ -158,7 +160,13 @@ impl Lease {
 pub(crate) struct SendError {
     /// The request, when nothing of it was sent.
     pub(crate) unsent: Option<Box<http::Request<RequestBody>>>,
-    pub(crate) error: hyper::Error,
+    pub(crate) error: codec::Error,
+}
+
+impl From<http1::client::SendError> for SendError {
+    fn from(error: http1::client::SendError) -> Self {
+        Self { unsent: error.unsent, error: error.error.into() }
+    }
 }
 
 impl Drop for Lease {
@@ -171,20 +179,22 @@ impl Drop for Lease {
                 shared.streams.set(shared.streams.get() - 1);
                 shared.idle_since.set(now);
             }
-            Lent::Http1 { sender, asked, born } => {
-                let reusable = !self.last && {
-                    let model = &self.cluster.upstream.borrow().model;
-                    let served = || asked.load(Ordering::Relaxed);
-                    model.send_proxy.is_none()
-                        && model.max_requests_per_connection.is_none_or(|most| served() < most)
-                };
-                if let Some(sender) = sender.take()
-                    && reusable
-                    && !sender.is_closed()
-                {
-                    let asked = Arc::clone(asked);
-                    let idle = Idle { sender, asked, since: now, born: *born, local: self.local };
-                    self.endpoint.idle.borrow_mut().push(idle);
+            Lent::Http1 { connection, asked, born } => {
+                let model = &self.cluster.upstream.borrow().model;
+                let reusable = !self.last
+                    && !connection.is_closed()
+                    && model.send_proxy.is_none()
+                    && model.max_requests_per_connection.is_none_or(|most| *asked < most);
+                match reusable {
+                    true => self.endpoint.idle.borrow_mut().push(Idle {
+                        connection: connection.clone(),
+                        asked: *asked,
+                        since: now,
+                        born: *born,
+                        local: self.local,
+                    }),
+                    // What still reads on it may go on, but nobody after it.
+                    false => connection.retire(),
                 }
             }
         }

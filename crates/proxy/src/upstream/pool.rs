@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{Cluster, Priority, UpstreamProtocol};
 use rustc_hash::FxHashMap;
@@ -24,8 +23,8 @@ use super::budget::Counted;
 use super::connect::{ConnectError, Connected, connect_for};
 use super::interim::Answers;
 use super::lease::{Idle, Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
-use crate::body::RequestBody;
 use crate::exchange::Connection;
+use crate::http1;
 use crate::metrics::ClusterMeter;
 use crate::snapshot::clusters::Upstream;
 use crate::worker::LocalExecutor;
@@ -177,16 +176,16 @@ impl LocalCluster {
         match protocol {
             UpstreamProtocol::Http1 => {
                 if let Some(idle) = (shareable && !fresh).then(|| endpoint.take_idle(&upstream)).flatten() {
-                    let Idle { sender, asked, born, local, .. } = idle;
-                    let connection = Lent::Http1 { sender: Some(sender), asked, born };
+                    let Idle { connection, asked, born, local, .. } = idle;
+                    let connection = Lent::Http1 { connection, asked, born };
                     return Ok(Lease::new(self, endpoint, address, local, true, connection));
                 }
                 let (connected, open) = self
                     .open(&upstream, &endpoint, (address, host, protocol), (priority, place), downstream)
                     .await?;
                 let local = connected.local;
-                let (sender, asked) = start_http1(connected, open).await?;
-                let connection = Lent::Http1 { sender: Some(sender), asked, born: Instant::now() };
+                let connection = http1::client::Connection::new(connected.stream, open);
+                let connection = Lent::Http1 { connection, asked: 0, born: Instant::now() };
                 Ok(Lease::new(self, endpoint, address, local, false, connection))
             }
             UpstreamProtocol::Http2 => {
@@ -270,7 +269,7 @@ impl LocalCluster {
             endpoint
                 .idle
                 .borrow_mut()
-                .retain(|idle| !idle.sender.is_closed() && fresh(idle.since, idle.born));
+                .retain(|idle| !idle.connection.is_closed() && fresh(idle.since, idle.born));
             endpoint.shared.borrow_mut().retain(|shared| {
                 let busy = shared.streams.get() > 0;
                 let serves = shared.left.get() > 0 && fresh(shared.idle_since.get(), shared.born);
@@ -300,24 +299,6 @@ pub(crate) enum LeaseError {
     Handshake(#[source] hyper::Error),
 }
 
-async fn start_http1(
-    connected: Connected,
-    open: Open,
-) -> Result<(http1::SendRequest<RequestBody>, Arc<AtomicU32>), LeaseError> {
-    let asked = Arc::new(AtomicU32::new(0));
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(200)
-        .handshake(TokioIo::new(Answers::http1(connected.stream, Arc::clone(&asked))))
-        .await
-        .map_err(LeaseError::Handshake)?;
-    tokio::task::spawn_local(async move {
-        // An error here is the exchange's error too; it is reported there.
-        let _ = connection.with_upgrades().await;
-        drop(open);
-    });
-    Ok((sender, asked))
-}
-
 async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Result<Rc<Shared>, LeaseError> {
     let local = connected.local;
     let mut builder = http2::Builder::new(LocalExecutor);
@@ -332,7 +313,7 @@ async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Res
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_header_list_size(MAX_HEADERS)
-        .handshake(TokioIo::new(Answers::http2(connected.stream)))
+        .handshake(TokioIo::new(Answers::new(connected.stream)))
         .await
         .map_err(LeaseError::Handshake)?;
     let most = cluster.max_concurrent_streams.map_or(STREAMS_PER_CONNECTION, |most| most.max(1) as usize);

@@ -1,0 +1,356 @@
+//! Heads and bodies as bytes.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    DATE, HOST, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request, response};
+use http_body::{Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
+
+use super::decode::content_length;
+use super::output::Output;
+use super::{Error, says};
+
+/// Most heads are shorter than this.
+const HEAD: usize = 1000;
+
+/// How a body is framed.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// So many bytes are to come.
+    Length(u64),
+    /// Chunks, and at the end those trailers that were announced.
+    Chunked(Vec<HeaderName>),
+    /// The end of the connection is its end.
+    UntilEnd,
+}
+
+impl Framing {
+    /// Is there nothing to come, not even an end?
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self, Self::Length(0))
+    }
+
+    /// Writes a piece of a body (none is its end; `last` tells that it is the last). True when the body is complete by it.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`] when the body is shorter than was told.
+    pub(super) fn frame(
+        &mut self,
+        frame: Option<Frame<Bytes>>,
+        last: bool,
+        case: Case,
+        output: &mut Output,
+    ) -> Result<bool, Error> {
+        match frame.map(Frame::into_data) {
+            Some(Ok(data)) => {
+                self.data(data, output);
+                if !last && !self.is_complete() {
+                    return Ok(false);
+                }
+                self.end(None, case, output)?;
+            }
+            Some(Err(other)) => self.end(other.trailers_ref(), case, output)?,
+            None => self.end(None, case, output)?,
+        }
+        Ok(true)
+    }
+
+    /// What is beyond the length that was told is not written.
+    fn data(&mut self, mut data: Bytes, output: &mut Output) {
+        match self {
+            Self::Length(left) => {
+                data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= data.len() as u64;
+                output.push(data);
+            }
+            Self::UntilEnd => output.push(data),
+            // An empty chunk would be the last.
+            Self::Chunked(_) if data.is_empty() => {}
+            Self::Chunked(_) => {
+                hexadecimal(data.len(), output.text());
+                output.text().extend_from_slice(b"\r\n");
+                output.push(data);
+                output.text().extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn end(&self, trailers: Option<&HeaderMap>, case: Case, output: &mut Output) -> Result<(), Error> {
+        match self {
+            Self::Length(0) | Self::UntilEnd => Ok(()),
+            Self::Length(_) => Err(Error::Aborted),
+            Self::Chunked(announced) => {
+                output.text().extend_from_slice(b"0\r\n");
+                let fields = trailers.into_iter().flatten();
+                for (name, value) in fields.filter(|(name, _)| announced.contains(name) && may_trail(name)) {
+                    field(name, value, case, output.text());
+                }
+                output.text().extend_from_slice(b"\r\n");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How the names of fields are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// `content-length`.
+    Lower,
+    /// `Content-Length`.
+    Title,
+}
+
+/// Writes the head of a request, and tells how its body (none, or one of this size) is framed.
+///
+/// # Errors
+/// When its `Content-Length` is none.
+pub(super) fn request(
+    head: &mut request::Parts,
+    body: Option<SizeHint>,
+    output: &mut Output,
+) -> Result<Framing, Error> {
+    let framing = request_framing(head, body)?;
+    let text = output.text();
+    text.reserve(HEAD);
+    text.extend_from_slice(head.method.as_str().as_bytes());
+    text.push(b' ');
+    if let (Some(scheme), Some(authority)) = (head.uri.scheme(), head.uri.authority()) {
+        text.extend_from_slice(scheme.as_str().as_bytes());
+        text.extend_from_slice(b"://");
+        text.extend_from_slice(authority.as_str().as_bytes());
+    }
+    text.extend_from_slice(head.uri.path().as_bytes());
+    if let Some(query) = head.uri.query() {
+        text.push(b'?');
+        text.extend_from_slice(query.as_bytes());
+    }
+    text.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in &head.headers {
+        field(name, value, Case::Lower, text);
+    }
+    text.extend_from_slice(b"\r\n");
+    Ok(framing)
+}
+
+/// What the fields of a request say of its body; where they say nothing, they are made to.
+fn request_framing(head: &mut request::Parts, body: Option<SizeHint>) -> Result<Framing, Error> {
+    let headers = &mut head.headers;
+    let Some(size) = body else {
+        headers.remove(TRANSFER_ENCODING);
+        return Ok(Framing::Length(0));
+    };
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    } else if let Some(length) = content_length(headers)? {
+        return Ok(Framing::Length(length));
+    } else if let Some(length) = size.exact() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        return Ok(Framing::Length(length));
+    }
+    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    Ok(Framing::Chunked(announced(headers)))
+}
+
+/// What a response answers, as far as its head depends on it.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Method of the request.
+    pub(super) method: Method,
+    /// Version that the client speaks.
+    pub(super) version: Version,
+    /// The client takes trailers.
+    pub(super) trailers: bool,
+    /// The connection may go on.
+    pub(super) keep_alive: bool,
+}
+
+impl Asked {
+    /// What was no request.
+    pub(super) fn nothing() -> Self {
+        Self { method: Method::GET, version: Version::HTTP_11, trailers: false, keep_alive: false }
+    }
+}
+
+/// Writes the head of a response, and tells how its body (none, or one of this size) is framed, and whether the connection
+/// may go on behind it.
+///
+/// # Errors
+/// When it is no final response, or its `Content-Length` is no length.
+pub(super) fn response(
+    head: &response::Parts,
+    body: Option<SizeHint>,
+    asked: &Asked,
+    case: Case,
+    output: &mut Output,
+) -> Result<(Framing, bool), Error> {
+    let upgrades = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    if head.status.is_informational() && !upgrades {
+        return Err(Error::Aborted);
+    }
+    let (framing, length) = response_framing(head, body, asked)?;
+    let closes = says(&head.headers, &CONNECTION, b"close");
+    let keep_alive = asked.keep_alive && !closes && !matches!(framing, Framing::UntilEnd);
+    let text = output.text();
+    text.reserve(HEAD);
+    status_line(head, asked.version, text);
+    let in_chunks = matches!(framing, Framing::Chunked(_));
+    for (name, value) in &head.headers {
+        let framed_here = [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        if !framed_here && (in_chunks || *name != TRAILER) {
+            field(name, value, case, text);
+        }
+    }
+    if let Some(length) = length {
+        named(&CONTENT_LENGTH, case, text);
+        decimal(length, text);
+        text.extend_from_slice(b"\r\n");
+    }
+    if in_chunks {
+        field(&TRANSFER_ENCODING, &HeaderValue::from_static("chunked"), case, text);
+    }
+    let told = match (keep_alive, asked.version) {
+        (true, Version::HTTP_10) => Some("keep-alive"),
+        (false, Version::HTTP_11) if !closes && !upgrades => Some("close"),
+        _ => None,
+    };
+    if let Some(told) = told {
+        field(&CONNECTION, &HeaderValue::from_static(told), case, text);
+    }
+    if !head.headers.contains_key(DATE) {
+        named(&DATE, case, text);
+        date(text);
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    Ok((framing, keep_alive))
+}
+
+/// How the body of a response is framed, and the `Content-Length` that is told.
+fn response_framing(
+    head: &response::Parts,
+    body: Option<SizeHint>,
+    asked: &Asked,
+) -> Result<(Framing, Option<u64>), Error> {
+    let stated = || content_length(&head.headers);
+    let known = body.as_ref().map_or(Some(0), SizeHint::exact);
+    if asked.method == Method::HEAD {
+        // The length of what is not sent, if it is known.
+        return Ok((Framing::Length(0), stated()?.or(known.filter(|known| *known > 0))));
+    }
+    if head.status.is_informational()
+        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    {
+        return Ok((Framing::Length(0), None));
+    }
+    Ok(match (known, asked.version) {
+        (Some(known), _) => (Framing::Length(known), Some(known)),
+        (None, version) => match stated()? {
+            Some(length) => (Framing::Length(length), Some(length)),
+            None if version == Version::HTTP_10 => (Framing::UntilEnd, None),
+            // Trailers are for who asked for them.
+            None if !asked.trailers => (Framing::Chunked(Vec::new()), None),
+            None => (Framing::Chunked(announced(&head.headers)), None),
+        },
+    })
+}
+
+fn status_line(head: &response::Parts, version: Version, text: &mut Vec<u8>) {
+    let reason = head.extensions.get::<ReasonPhrase>();
+    let version: &[u8] = if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+    text.extend_from_slice(version);
+    text.extend_from_slice(head.status.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(match reason {
+        Some(reason) => reason.as_bytes(),
+        None => head.status.canonical_reason().unwrap_or("<none>").as_bytes(),
+    });
+    text.extend_from_slice(b"\r\n");
+}
+
+/// The trailers that `Trailer` names.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names =
+        headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+}
+
+/// RFC 9110 §6.5.1: what frames, routes or changes what has gone before is no trailer.
+fn may_trail(name: &HeaderName) -> bool {
+    const NEVER: [HeaderName; 12] = [
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        HOST,
+        MAX_FORWARDS,
+        SET_COOKIE,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+    ];
+    !NEVER.contains(name)
+}
+
+fn field(name: &HeaderName, value: &HeaderValue, case: Case, text: &mut Vec<u8>) {
+    named(name, case, text);
+    text.extend_from_slice(value.as_bytes());
+    text.extend_from_slice(b"\r\n");
+}
+
+fn named(name: &HeaderName, case: Case, text: &mut Vec<u8>) {
+    let start = text.len();
+    text.extend_from_slice(name.as_str().as_bytes());
+    if case == Case::Title {
+        let mut begins = true;
+        for byte in &mut text[start..] {
+            if begins {
+                byte.make_ascii_uppercase();
+            }
+            begins = *byte == b'-';
+        }
+    }
+    text.extend_from_slice(b": ");
+}
+
+fn decimal(number: u64, text: &mut Vec<u8>) {
+    text.extend_from_slice(crate::headers::number(number).as_bytes());
+}
+
+fn hexadecimal(number: usize, text: &mut Vec<u8>) {
+    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        text.push(b"0123456789abcdef"[number >> (4 * digit) & 15]);
+    }
+}
+
+/// Writes the date (RFC 9110 §5.6.7), made anew once a second.
+fn date(text: &mut Vec<u8>) {
+    thread_local! {
+        static NOW: RefCell<(SystemTime, String)> = const { RefCell::new((SystemTime::UNIX_EPOCH, String::new())) };
+    }
+    let now = SystemTime::now();
+    NOW.with_borrow_mut(|(made, date)| {
+        if now.duration_since(*made).map_or(true, |age| age >= Duration::from_secs(1)) {
+            let whole = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            *made = SystemTime::UNIX_EPOCH + Duration::from_secs(whole);
+            *date = written(time::OffsetDateTime::from(*made));
+        }
+        text.extend_from_slice(date.as_bytes());
+    });
+}
+
+fn written(date: time::OffsetDateTime) -> String {
+    let format = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    date.format(&format).expect("a date has all that the format names")
+}

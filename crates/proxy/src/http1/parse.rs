@@ -1,0 +1,198 @@
+//! The bytes of a head, made `http` types. Values and the target stay slices of what was read.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{request, response};
+use httparse::{Header, Status};
+use hyper::ext::ReasonPhrase;
+use memchr::memchr_iter;
+
+use super::Error;
+
+/// Fields that are parsed without asking for memory.
+const USUAL: usize = 256;
+/// Bytes of a request's target that its type can hold.
+const LONGEST_TARGET: usize = u16::MAX as usize - 1;
+/// Fields that a message gets on its way through, about.
+const ADDED: usize = 8;
+/// Of a head whose end was found.
+const UNENDING: Error = Error::Malformed("the head does not end where it seems to");
+
+/// Takes the head of a request from the front of `bytes`; none when it has not come to its end. Of `bytes`, `seen` were
+/// looked at before. The head may have `most` fields.
+///
+/// # Errors
+/// What is no head, as soon as that shows.
+pub(super) fn request(
+    bytes: &mut BytesMut,
+    seen: usize,
+    most: usize,
+) -> Result<Option<request::Parts>, Error> {
+    let Some(head) = complete(bytes, seen, |beginning| request_in(beginning, most, |_| Ok(())))? else {
+        return Ok(None);
+    };
+    let parsed = request_in(&head, most, |parsed| request_of(&head, parsed))?;
+    parsed.ok_or(UNENDING).map(Some)
+}
+
+/// As [`request()`], for the head of a response.
+pub(super) fn response(
+    bytes: &mut BytesMut,
+    seen: usize,
+    most: usize,
+) -> Result<Option<response::Parts>, Error> {
+    let Some(head) = complete(bytes, seen, |beginning| response_in(beginning, most, |_| Ok(())))? else {
+        return Ok(None);
+    };
+    let parsed = response_in(&head, most, |parsed| response_of(&head, parsed))?;
+    parsed.ok_or(UNENDING).map(Some)
+}
+
+/// The fields of a trailer section, with the empty line that ends it.
+pub(super) fn trailers(section: &Bytes, most: usize) -> Result<HeaderMap, Error> {
+    let mut fields = vec![httparse::EMPTY_HEADER; most];
+    match httparse::parse_headers(section, &mut fields) {
+        Ok(Status::Complete((_, fields))) => map_of(section, fields),
+        Ok(Status::Partial) => Err(Error::Malformed("the trailers are malformed")),
+        Err(error) => Err(malformed(error)),
+    }
+}
+
+/// Splits a complete head off the front. Of one that is not complete, `check` looks at the beginning.
+fn complete(
+    bytes: &mut BytesMut,
+    seen: usize,
+    check: impl Fn(&[u8]) -> Result<Option<()>, Error>,
+) -> Result<Option<Bytes>, Error> {
+    let mut seen = seen;
+    // RFC 9112 §2.2: empty lines may come before a head.
+    while let [b'\n', ..] | [b'\r', b'\n', ..] = bytes[..] {
+        let length = if bytes[0] == b'\n' { 1 } else { 2 };
+        bytes.advance(length);
+        seen = 0;
+    }
+    if let Some(length) = end(bytes, seen) {
+        return Ok(Some(bytes.split_to(length).freeze()));
+    }
+    if seen == 0 && !bytes.is_empty() {
+        check(bytes)?;
+    }
+    Ok(None)
+}
+
+/// Where the head at the front of `bytes` ends, with the empty line behind it. Up to `seen` there was no end.
+fn end(bytes: &[u8], seen: usize) -> Option<usize> {
+    let start = seen.saturating_sub(2);
+    memchr_iter(b'\n', &bytes[start..]).find_map(|at| match bytes[start + at + 1..] {
+        [b'\n', ..] => Some(start + at + 2),
+        [b'\r', b'\n', ..] => Some(start + at + 3),
+        _ => None,
+    })
+}
+
+/// Calls `parse` with room for fields.
+fn with_fields<'b, T>(
+    most: usize,
+    parse: impl Fn(&mut [MaybeUninit<Header<'b>>]) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL];
+    match parse(&mut usual[..most.min(USUAL)]) {
+        Err(Error::TooManyFields) if most > USUAL => {
+            let mut fields: Vec<_> = (0..most).map(|_| MaybeUninit::uninit()).collect();
+            parse(&mut fields)
+        }
+        outcome => outcome,
+    }
+}
+
+fn request_in<'b, T>(
+    bytes: &'b [u8],
+    most: usize,
+    then: impl Fn(&httparse::Request<'_, 'b>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    with_fields(most, |fields| {
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(bytes, fields) {
+            Ok(Status::Complete(_)) => then(&parsed).map(Some),
+            Ok(Status::Partial) => Ok(None),
+            Err(error) => Err(malformed(error)),
+        }
+    })
+}
+
+fn response_in<'b, T>(
+    bytes: &'b [u8],
+    most: usize,
+    then: impl Fn(&httparse::Response<'_, 'b>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    with_fields(most, |fields| {
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut parsed, bytes, fields) {
+            Ok(Status::Complete(_)) => then(&parsed).map(Some),
+            Ok(Status::Partial) => Ok(None),
+            Err(error) => Err(malformed(error)),
+        }
+    })
+}
+
+fn request_of(head: &Bytes, parsed: &httparse::Request<'_, '_>) -> Result<request::Parts, Error> {
+    let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes());
+    let target = parsed.path.unwrap_or_default().as_bytes();
+    if target.len() > LONGEST_TARGET {
+        return Err(Error::TargetTooLong);
+    }
+    let target = Uri::from_maybe_shared(head.slice_ref(target));
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = method.map_err(|_| Error::Malformed("the method is malformed"))?;
+    parts.uri = target.map_err(|_| Error::Malformed("the target is malformed"))?;
+    parts.version = version(parsed.version);
+    parts.headers = map_of(head, parsed.headers)?;
+    Ok(parts)
+}
+
+fn response_of(head: &Bytes, parsed: &httparse::Response<'_, '_>) -> Result<response::Parts, Error> {
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default());
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status.map_err(|_| Error::Malformed("the status is malformed"))?;
+    parts.version = version(parsed.version);
+    parts.headers = map_of(head, parsed.headers)?;
+    let reason = parsed.reason.unwrap_or_default();
+    if parts.status.canonical_reason() != Some(reason)
+        && let Ok(reason) = ReasonPhrase::try_from(head.slice_ref(reason.as_bytes()))
+    {
+        parts.extensions.insert(reason);
+    }
+    Ok(parts)
+}
+
+fn version(minor: Option<u8>) -> Version {
+    if minor == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 }
+}
+
+fn map_of(head: &Bytes, fields: &[Header<'_>]) -> Result<HeaderMap, Error> {
+    const MALFORMED: Error = Error::Malformed("a header field is malformed");
+    let mut headers = HeaderMap::with_capacity(fields.len() + ADDED);
+    for Header { name, value } in fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?;
+        // Of an empty value there is no place to point at.
+        let value = if value.is_empty() { Bytes::new() } else { head.slice_ref(value) };
+        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| MALFORMED)?);
+    }
+    Ok(headers)
+}
+
+fn malformed(error: httparse::Error) -> Error {
+    use httparse::Error as Parse;
+    Error::Malformed(match error {
+        Parse::TooManyHeaders => return Error::TooManyFields,
+        Parse::HeaderName => "the name of a header field is malformed",
+        Parse::HeaderValue => "the value of a header field is malformed",
+        Parse::NewLine => "the end of a line is malformed",
+        Parse::Status => "the status is malformed",
+        Parse::Token => "the first line is malformed",
+        Parse::Version => "the version is unknown",
+    })
+}
