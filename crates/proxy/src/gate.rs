@@ -348,7 +348,8 @@ impl AsyncWrite for Gate {
             flushed => {
                 this.unread_since = None;
                 // The last request under way may just have ended, and the codec need not read again before it waits.
-                if this.timer.deadline() > this.deadline() {
+                // (Whoever lingers has set the timer for that, and a timer set to the past would wake us at once.)
+                if this.lingers_until.is_none() && this.timer.deadline() > this.deadline() {
                     // It cannot be over now; this is to be woken when it is.
                     let _ = this.poll_quiet(cx);
                 }
