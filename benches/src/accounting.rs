@@ -38,6 +38,19 @@ pub(crate) fn memory(root: u32) -> Result<u64> {
     Ok(kibibytes)
 }
 
+/// What all processes of the machine together have used: user and system time.
+///
+/// # Errors
+/// When /proc is not there.
+pub(crate) fn machine_time() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    // The first line is of all cores: user, nice, system, idle, iowait, irq, softirq.
+    let fields = text.lines().next().context("unexpected /proc/stat")?.split_whitespace().skip(1);
+    let ticks = fields.enumerate().filter(|(index, _)| matches!(index, 0..=2 | 5 | 6));
+    let ticks = ticks.map(|(_, field)| field.parse::<u64>()).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
 fn tree(root: u32) -> Result<Vec<u32>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {

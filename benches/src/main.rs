@@ -6,6 +6,7 @@
 //! them alike; what is compared is the ratio within a round.
 
 mod accounting;
+mod cluster;
 mod generator;
 mod idle;
 mod load;
@@ -96,7 +97,7 @@ fn compare(chosen: &[Scenario], effort: &Effort) -> Result<()> {
     for scenario in chosen {
         println!("\n{}: {}", scenario.name(), scenario.title());
         let measured = scenario.measure(effort)?;
-        println!("{}", report::one(scenario, &measured));
+        println!("{}", report::one(scenario, &measured, &results));
         results.insert(scenario, measured, effort);
         // After each, so that a long run that is broken off has not been for nothing.
         if !effort.dry {

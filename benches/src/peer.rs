@@ -52,7 +52,8 @@ impl Peer {
     /// Those that are compared with each other, ours first.
     pub(crate) const ALL: [Self; 4] = [Self::Plenipo, Self::Envoy, Self::Haproxy, Self::Nginx];
 
-    fn program(self) -> PathBuf {
+    /// Its executable file.
+    pub(crate) fn program(self) -> PathBuf {
         match self {
             Self::Plenipo | Self::PlenipoEdge => root().join("target/bench-peer/plenipo"),
             Self::Envoy => envoy::program(),
@@ -108,7 +109,11 @@ impl Peer {
         }
     }
 
-    fn launch(self, arguments: &[String]) -> Result<Process> {
+    /// Runs it on core 0.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn launch(self, arguments: &[String]) -> Result<Process> {
         Process::start(Command::new("taskset").args(["--cpu-list", "0"]).arg(self.program()).args(arguments))
     }
 }

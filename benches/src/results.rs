@@ -46,6 +46,8 @@ pub(crate) enum Measured {
     Routes(Vec<RoutesSample>),
     /// Load through the gateway alone, and through a load balancer before it.
     Edge(LoadSamples),
+    /// A gateway of a cluster.
+    Cluster(ClusterSample),
 }
 
 /// By proxy, one per round; the same index is the same round.
@@ -98,6 +100,25 @@ pub(crate) struct RoutesSample {
     pub(crate) change: Vec<f64>,
     /// Proportional set size in KiB, before the changes.
     pub(crate) memory: u64,
+}
+
+/// The gateway of a large cluster.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ClusterSample {
+    /// Milliseconds from start to the first answer by the last Mapping; one per start.
+    pub(crate) start: Vec<f64>,
+    /// Proportional set size in KiB right then; one per start.
+    pub(crate) memory: Vec<u64>,
+    /// Milliseconds from the written EndpointSlice to the first answer of its new endpoint; one per change.
+    pub(crate) change: Vec<f64>,
+    /// Requests answered during the changes. None was lost: one would have ended the measurement.
+    pub(crate) answered: usize,
+    /// Proportional set size in KiB after the changes.
+    pub(crate) changed: u64,
+    /// CPU seconds a minute while nothing happens.
+    pub(crate) idle: f64,
+    /// The same of the whole machine at that time: much of it, and others disturbed the measurement.
+    pub(crate) others: f64,
 }
 
 impl Results {

@@ -9,7 +9,7 @@ use crate::material::KeyKind;
 use crate::peer::Peer;
 use crate::results::Measured;
 use crate::setup::{Back, Front};
-use crate::{idle, rounds, routes};
+use crate::{cluster, idle, rounds, routes};
 
 /// One line of the comparison.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -50,6 +50,8 @@ pub(crate) enum Scenario {
     K,
     /// HTTP/1.1 through an Application Load Balancer run by the same process, and through the gateway alone
     Edge,
+    /// 10,000 Mappings, 1,000 Hosts and 20,000 endpoints in a real API server
+    Cluster,
 }
 
 impl Scenario {
@@ -77,6 +79,7 @@ impl Scenario {
         match self {
             Self::H => Ok(Measured::Idle(idle::measure(effort)?)),
             Self::I => Ok(Measured::Routes(routes::measure(effort)?)),
+            Self::Cluster => Ok(Measured::Cluster(cluster::measure(effort)?)),
             Self::Edge => {
                 let (front, back, load) = self.parts();
                 let effort = Effort { peers: vec![Peer::Plenipo, Peer::PlenipoEdge], ..effort.clone() };
@@ -92,7 +95,9 @@ impl Scenario {
     fn parts(self) -> (Front, Back, Load) {
         let (ec, rsa) = (KeyKind::EcdsaP256, KeyKind::Rsa2048);
         match self {
-            Self::A | Self::H | Self::I | Self::Edge => (Front::Http, Back::Clear, Load::http(64)),
+            Self::A | Self::H | Self::I | Self::Edge | Self::Cluster => {
+                (Front::Http, Back::Clear, Load::http(64))
+            }
             Self::B => (Front::Https(ec), Back::Clear, Load::http(64)),
             Self::C => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 8, streams: 16 }),
             Self::C1 => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 64, streams: 1 }),

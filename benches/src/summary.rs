@@ -26,6 +26,14 @@ impl Summary {
     }
 }
 
+/// The smallest of these that so much of them (0 to 1) does not exceed. None of no numbers.
+pub(crate) fn percentile(numbers: &[f64], share: f64) -> Option<f64> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_by(f64::total_cmp);
+    let rank = (share * numbers.len() as f64).ceil() as usize;
+    numbers.get(rank.saturating_sub(1)).copied()
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2}/{:.2}/{:.2}", self.min, self.median, self.max)
@@ -34,7 +42,7 @@ impl fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::Summary;
+    use super::{Summary, percentile};
 
     #[test]
     fn sums_up() {
@@ -44,5 +52,13 @@ mod tests {
             Some("1.00/2.00/3.00")
         );
         assert_eq!(Summary::of([1.0, 2.0]).map(|summary| summary.median), Some(1.5));
+    }
+
+    #[test]
+    fn ranks() {
+        let numbers = (1..=200).rev().map(f64::from).collect::<Vec<_>>();
+        let found = [0.0, 0.5, 0.99, 1.0].map(|share| percentile(&numbers, share));
+        assert_eq!(found, [Some(1.0), Some(100.0), Some(198.0), Some(200.0)]);
+        assert_eq!(percentile(&[], 0.5), None);
     }
 }
