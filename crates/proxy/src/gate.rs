@@ -1,10 +1,10 @@
 //! The strict gate under HTTP: only bytes of well-framed messages get through, and silence has an end.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::framing::unfold::unfold;
 use crate::framing::{Framing, Rest, Violation};
-use crate::io::Stream;
+use crate::io::{Source, Stream};
 use crate::refusal::RefusedRequest;
 
 mod activity;
@@ -45,7 +45,7 @@ pub(crate) struct Gate {
     /// So many bytes of `held` are in order.
     passable: usize,
     refused: bool,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     times: Times,
     /// Last time that a byte moved.
     moved: Instant,
@@ -67,7 +67,7 @@ impl Gate {
     pub(crate) fn new(
         stream: Stream,
         framing: Option<Framing>,
-        activity: Arc<Activity>,
+        activity: Rc<Activity>,
         times: Times,
     ) -> Self {
         let now = Instant::now();
@@ -107,11 +107,11 @@ impl Gate {
 
     /// Until when the connection may stay as quiet as it is.
     fn deadline(&mut self) -> Instant {
-        if self.activity.settled.swap(false, Ordering::Relaxed) {
+        if self.activity.settled.replace(false) {
             // The time between two requests begins now, however long the last one was silent.
             self.moved = Instant::now();
         }
-        let in_flight = self.activity.in_flight.load(Ordering::Relaxed) > 0;
+        let in_flight = self.activity.in_flight.get() > 0;
         let quiet = match self.head_since {
             Some(since) if !in_flight => since + self.times.head,
             _ if in_flight => self.moved + self.times.stalled.max(self.activity.borne()),
@@ -122,7 +122,7 @@ impl Gate {
 
     /// Until when the client must take something. What is carried after an upgrade has its own times.
     fn unread_until(&self) -> Option<Instant> {
-        let since = self.unread_since.filter(|_| !self.activity.opaque.load(Ordering::Relaxed))?;
+        let since = self.unread_since.filter(|_| !self.activity.opaque.get())?;
         Some(since + self.activity.unread().unwrap_or(self.times.stalled))
     }
 
@@ -152,7 +152,7 @@ impl Gate {
     }
 
     fn opaque(&self) -> bool {
-        self.framing.is_none() || self.activity.opaque.load(Ordering::Relaxed)
+        self.framing.is_none() || self.activity.opaque.get()
     }
 
     /// Hands out bytes that are in order.
@@ -204,11 +204,11 @@ impl Gate {
     /// Tells a client that its head took too long; the codec, which has seen nothing of it, cannot. Whether that still gets
     /// out is not waited for.
     fn answer_slow_head(&mut self, cx: &mut Context<'_>) {
-        let alone = self.activity.in_flight.load(Ordering::Relaxed) == 0;
+        let alone = self.activity.in_flight.get() == 0;
         let Some(since) = self.head_since.filter(|_| alone && !self.held.is_empty()) else { return };
         let answer = self.stages_answer.as_deref().unwrap_or(SLOW_HEAD);
         if Pin::new(&mut self.stream).poll_write(cx, answer).is_ready() {
-            self.activity.written.fetch_add(answer.len() as u64, Ordering::Relaxed);
+            self.activity.written.set(self.activity.written.get() + answer.len() as u64);
             let _ = Pin::new(&mut self.stream).poll_flush(cx);
         }
         let _ = self.activity.refused.set(RefusedRequest::slow(since));
@@ -220,7 +220,7 @@ impl Gate {
 
     fn note(&mut self, rest: Rest) {
         if let Some(last) = self.framing.as_ref().and_then(Framing::last) {
-            self.activity.last.store(last, Ordering::Relaxed);
+            self.activity.last.set(last);
         }
         match rest {
             Rest::Nothing | Rest::IncompleteLine => self.head_since = None,
@@ -253,6 +253,16 @@ impl Gate {
                 self.passable = self.held.len();
             }
         }
+    }
+}
+
+impl Source for Gate {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.held.is_empty() || self.refused || self.stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // If it has been quiet for too long, that is what there is to read.
+        self.poll_quiet(cx)
     }
 }
 
@@ -290,7 +300,7 @@ impl AsyncRead for Gate {
                 continue;
             }
             let fresh = buf.filled().len() - start;
-            this.activity.read.fetch_add(fresh as u64, Ordering::Relaxed);
+            this.activity.read.set(this.activity.read.get() + fresh as u64);
             if fresh == 0 || this.opaque() {
                 // Only HTTP/1 has heads that are looked at here.
                 this.head_since = None;
@@ -307,7 +317,7 @@ fn poll_append(
     stream: &mut Stream,
     cx: &mut Context<'_>,
     held: &mut BytesMut,
-    count: &AtomicU64,
+    count: &Cell<u64>,
 ) -> Poll<io::Result<()>> {
     let mut space = [std::mem::MaybeUninit::uninit(); 16 * 1024];
     let mut buf = ReadBuf::uninit(&mut space);
@@ -316,7 +326,7 @@ fn poll_append(
         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
     }
     held.extend_from_slice(buf.filled());
-    count.fetch_add(buf.filled().len() as u64, Ordering::Relaxed);
+    count.set(count.get() + buf.filled().len() as u64);
     Poll::Ready(Ok(()))
 }
 
@@ -381,7 +391,7 @@ impl Gate {
         if let Poll::Ready(Ok(bytes)) = &written {
             self.moved = Instant::now();
             self.unread_since = None;
-            self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+            self.activity.written.set(self.activity.written.get() + *bytes as u64);
         }
         written
     }

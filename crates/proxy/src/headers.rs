@@ -25,6 +25,10 @@ pub enum Side {
 
 /// A number as the value of a field.
 pub(crate) fn number(number: u64) -> HeaderValue {
+    const DIGITS: &str = "0123456789";
+    if let Some(digit) = usize::try_from(number).ok().and_then(|number| DIGITS.get(number..=number)) {
+        return HeaderValue::from_static(digit);
+    }
     let mut digits = [0; 20];
     let (mut left, mut at) = (number, digits.len());
     loop {

@@ -74,6 +74,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
     write_through!(inner);
 }
 
+/// What can tell, without a buffer, that there is nothing to read.
+pub(crate) trait Source: AsyncRead + Unpin {
+    /// Pending when a read would be, and then the task is woken as by one. What is ready may still have nothing.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
 /// A connection, in clear text or with TLS ended (downstream) or begun (upstream) by us.
 pub(crate) enum Stream {
     /// Clear text.
@@ -101,6 +107,19 @@ impl Stream {
         };
         // Fails only for a connection that has ended already.
         let _ = socket.set_zero_linger();
+    }
+}
+
+impl Source for Stream {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // An error is for the read to tell.
+            Self::Plain(Prefixed { early, inner }) if early.is_empty() => {
+                inner.poll_read_ready(cx).map(|_| ())
+            }
+            // TLS may hold what has been read.
+            Self::Plain(_) | Self::Server(_) | Self::Client(_) => Poll::Ready(()),
+        }
     }
 }
 

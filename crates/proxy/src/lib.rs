@@ -5,6 +5,7 @@
 //! model it does not do.
 
 pub mod access_log;
+mod alarm;
 mod authentication;
 mod authorization;
 mod balancer;

@@ -25,24 +25,41 @@ impl Random {
 
     /// A random UUID (RFC 9562 §5.4), as the value of a header field.
     pub(crate) fn uuid(&self) -> HeaderValue {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let number = (u128::from(self.next()) << 64) | u128::from(self.next());
         let number = (number & !(0xF << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+        let [a, b, c, d] = [96, 64, 32, 0].map(|shift| digits((number >> shift) as u32));
         let mut text = [b'-'; 36];
-        let mut at = 0;
-        for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
-            at += usize::from(matches!(index, 4 | 6 | 8 | 10));
-            text[at] = HEX[usize::from(byte >> 4)];
-            text[at + 1] = HEX[usize::from(byte & 0xF)];
-            at += 2;
-        }
+        text[..8].copy_from_slice(&a);
+        text[9..13].copy_from_slice(&b[..4]);
+        text[14..18].copy_from_slice(&b[4..]);
+        text[19..23].copy_from_slice(&c[..4]);
+        text[24..28].copy_from_slice(&c[4..]);
+        text[28..].copy_from_slice(&d);
         HeaderValue::from_bytes(&text).expect("a UUID is visible ASCII")
     }
+}
+
+/// The hexadecimal digits of a number, all eight worked out at once: each half byte gets a byte of its own, then what lies
+/// between `9` and `a` is added to those above nine.
+fn digits(number: u32) -> [u8; 8] {
+    let spread = u64::from(number);
+    let spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF;
+    let spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF;
+    let spread = (spread | spread << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    let above_nine = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (spread + 0x3030_3030_3030_3030 + above_nine * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_hexadecimal() {
+        for number in [0, 1, 0x0123_4567, 0x89AB_CDEF, 0xFFFF_FFFF, 0x9A9A_0F0F] {
+            assert_eq!(std::str::from_utf8(&digits(number)), Ok(&*format!("{number:08x}")));
+        }
+    }
 
     #[test]
     fn uuids_are_of_version_4_and_differ() {

@@ -26,7 +26,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -74,7 +73,7 @@ pub(crate) struct HttpConnection {
     pub(crate) worker: Rc<Worker>,
     pub(crate) facts: Rc<Connection>,
     pub(crate) meter: Rc<ListenerMeter>,
-    pub(crate) activity: Arc<Activity>,
+    pub(crate) activity: Rc<Activity>,
     /// Certificates of clients that a load balancer told of.
     pub(crate) remembered: Remembered,
     bind: SocketAddr,
@@ -88,12 +87,12 @@ pub(crate) struct HttpConnection {
 /// Serves requests until the connection ends.
 pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io::Result<()> {
     let Understood { mut stream, connection, bind, mut http2, tls_rules, meter, closing } = understood;
-    let activity = Arc::new(Activity::default());
+    let activity = Rc::new(Activity::default());
     let http = HttpConnection {
         worker,
         facts: connection,
         meter,
-        activity: Arc::clone(&activity),
+        activity: Rc::clone(&activity),
         remembered: Remembered::default(),
         bind,
         tls_rules,
@@ -126,8 +125,8 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         let service = move |request| request_of(Rc::clone(&requests), request);
         http1::server::serve(gate, rules, leave, service).await.map_err(codec::Error::Http1)
     };
-    http.meter.received.add(activity.read.load(Ordering::Relaxed));
-    http.meter.sent.add(activity.written.load(Ordering::Relaxed));
+    http.meter.received.add(activity.read.get());
+    http.meter.sent.add(activity.written.get());
     match &served {
         Err(codec::Error::Hyper(error)) => refused::http2(&http, &server, error),
         Err(codec::Error::Http1(error)) => refused::http1(&http, &server, Some(error)),
@@ -162,13 +161,13 @@ async fn serve_http2(
 }
 
 /// What stands between the connection and the codec.
-fn gate(stream: Stream, http2: bool, server: &CompiledHttp, activity: &Arc<Activity>) -> Gate {
+fn gate(stream: Stream, http2: bool, server: &CompiledHttp, activity: &Rc<Activity>) -> Gate {
     let HttpServer { limits, balancer, allow_chunked_length, .. } = &*server.model;
     let times = Times { head: limits.header_timeout, idle: limits.idle_timeout, stalled: STALLED };
     let framing = (!http2).then(|| Framing::new(limits.header_bytes, *allow_chunked_length));
-    let Some(rules) = balancer else { return Gate::new(stream, framing, Arc::clone(activity), times) };
+    let Some(rules) = balancer else { return Gate::new(stream, framing, Rc::clone(activity), times) };
     let framing = framing.map(|framing| framing.with_request_lines().with_desync(rules.desync));
-    Gate::new(stream, framing, Arc::clone(activity), times)
+    Gate::new(stream, framing, Rc::clone(activity), times)
         .answered_by_stages(balancer::answers::slow_head(rules.answers))
         .unfolding(rules.desync != Desync::Strictest)
 }
@@ -181,7 +180,7 @@ async fn leave(closing: &CancellationToken, activity: &Activity, lifetime: Optio
         // It may end earlier than somebody says so.
         Some(limit) => drop(tokio::time::timeout(limit, closing.cancelled()).await),
     }
-    if activity.read.load(Ordering::Relaxed) == 0 {
+    if activity.read.get() == 0 {
         tokio::time::sleep(FIRST_REQUEST).await;
     }
 }
@@ -345,7 +344,7 @@ async fn route(
 impl HttpConnection {
     /// Is the request that is served now (of HTTP/1) the last of this connection and that to the upstream?
     pub(crate) fn is_last(&self) -> bool {
-        self.activity.last.load(Ordering::Relaxed) == self.requests.get()
+        self.activity.last.get() == self.requests.get()
     }
 
     /// What this connection's requests are served by now; none when its chain is gone, or asks for other client
@@ -378,13 +377,13 @@ impl HttpConnection {
 
 /// Counts a request until its response is handed to the codec; the response's body goes on counting.
 struct InFlight {
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
 }
 
 impl InFlight {
     fn begin(http: &HttpConnection) -> Self {
         http.activity.begin();
-        Self { activity: Arc::clone(&http.activity) }
+        Self { activity: Rc::clone(&http.activity) }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::LogLines;
+use crate::alarm::Alarms;
 use crate::listen::{self, Bound, LocalListener};
 use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
 use crate::random::Random;
@@ -55,6 +56,8 @@ pub(crate) struct Worker {
     /// Every connection.
     pub(crate) tasks: TaskTracker,
     pub(crate) random: Random,
+    /// Limits of exchanges.
+    pub(crate) alarms: Alarms,
 }
 
 /// The snapshot behind a count of this thread's own: cloning it per request touches no shared memory.
@@ -102,6 +105,7 @@ impl Worker {
             draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
             random: Random::new(),
+            alarms: Alarms::default(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! What the gate and the stages tell each other.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use crate::refusal::RefusedRequest;
@@ -10,56 +9,56 @@ use crate::refusal::RefusedRequest;
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// Requests whose response has not been sent yet.
-    pub(super) in_flight: AtomicU32,
+    pub(super) in_flight: Cell<u32>,
     /// A request has ended since the gate last looked.
-    pub(super) settled: AtomicBool,
+    pub(super) settled: Cell<bool>,
     /// Milliseconds of silence that some route bears, beyond what every request is given.
-    borne: AtomicU64,
+    borne: Cell<u64>,
     /// Milliseconds that a client may take nothing of what is sent; 0 = nobody said.
-    unread: AtomicU64,
+    unread: Cell<u64>,
     /// The connection was ended because its client took nothing.
-    abandoned: AtomicBool,
+    abandoned: Cell<bool>,
     /// The connection has become something else than HTTP/1 (an upgrade): its bytes are nobody's business.
-    pub(crate) opaque: AtomicBool,
+    pub(crate) opaque: Cell<bool>,
     /// Number of the request after which both connections end; 0 = none.
-    pub(crate) last: AtomicU64,
+    pub(crate) last: Cell<u64>,
     /// A request that the gate refused.
-    pub(crate) refused: OnceLock<RefusedRequest>,
+    pub(crate) refused: OnceCell<RefusedRequest>,
     /// Bytes read, for metrics.
-    pub(crate) read: AtomicU64,
+    pub(crate) read: Cell<u64>,
     /// Bytes written, for metrics.
-    pub(crate) written: AtomicU64,
+    pub(crate) written: Cell<u64>,
 }
 
 impl Activity {
     /// A request is under way.
     pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.set(self.in_flight.get() + 1);
     }
 
     /// And has ended, or is about to: its last bytes may still have to be written.
     pub(crate) fn end(&self) {
-        self.settled.store(true, Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.settled.set(true);
+        self.in_flight.set(self.in_flight.get() - 1);
     }
 
     /// The client may take nothing of its response for so long (none = for ever).
     pub(crate) fn bear_unread(&self, silence: Option<Duration>) {
-        self.unread.store(millis(silence.unwrap_or(FOR_EVER)).max(1), Ordering::Relaxed);
+        self.unread.set(millis(silence.unwrap_or(FOR_EVER)).max(1));
     }
 
     /// Was the connection ended because its client took nothing?
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed)
+        self.abandoned.get()
     }
 
     pub(super) fn abandon(&self) {
-        self.abandoned.store(true, Ordering::Relaxed);
+        self.abandoned.set(true);
     }
 
     /// How long the client may take nothing, if somebody said so.
     pub(super) fn unread(&self) -> Option<Duration> {
-        let millis = self.unread.load(Ordering::Relaxed);
+        let millis = self.unread.get();
         (millis > 0).then(|| Duration::from_millis(millis))
     }
 
@@ -67,12 +66,12 @@ impl Activity {
     /// faster.
     pub(crate) fn bear(&self, silence: Option<Duration>) {
         let silence = silence.map_or(FOR_EVER, |limit| limit.saturating_add(LEEWAY));
-        self.borne.fetch_max(millis(silence), Ordering::Relaxed);
+        self.borne.set(self.borne.get().max(millis(silence)));
     }
 
     /// What [`Activity::bear`] was told at most.
     pub(super) fn borne(&self) -> Duration {
-        Duration::from_millis(self.borne.load(Ordering::Relaxed))
+        Duration::from_millis(self.borne.get())
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     DATE, HOST, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
 };
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request, response};
 use http_body::{Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
@@ -107,55 +108,68 @@ pub(crate) enum Case {
     Title,
 }
 
+/// The head of a request to be sent. It is only looked at: whoever sends it may have to send it again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    /// Method.
+    pub(crate) method: &'a Method,
+    /// Path and query.
+    pub(crate) target: &'a str,
+    /// Fields.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl<'a> From<&'a request::Parts> for Head<'a> {
+    fn from(parts: &'a request::Parts) -> Self {
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Self { method: &parts.method, target, headers: &parts.headers }
+    }
+}
+
 /// Writes the head of a request, and tells how its body (none, or one of this size) is framed.
 ///
 /// # Errors
 /// When its `Content-Length` is none.
-pub(super) fn request(
-    head: &mut request::Parts,
-    body: Option<SizeHint>,
-    output: &mut Output,
-) -> Result<Framing, Error> {
-    let framing = request_framing(head, body)?;
+pub(super) fn request(head: Head<'_>, body: Option<SizeHint>, output: &mut Output) -> Result<Framing, Error> {
+    let (framing, length) = request_framing(head.headers, body)?;
     let text = output.text();
     text.reserve(HEAD);
     text.extend_from_slice(head.method.as_str().as_bytes());
     text.push(b' ');
-    if let (Some(scheme), Some(authority)) = (head.uri.scheme(), head.uri.authority()) {
-        text.extend_from_slice(scheme.as_str().as_bytes());
-        text.extend_from_slice(b"://");
-        text.extend_from_slice(authority.as_str().as_bytes());
-    }
-    text.extend_from_slice(head.uri.path().as_bytes());
-    if let Some(query) = head.uri.query() {
-        text.push(b'?');
-        text.extend_from_slice(query.as_bytes());
-    }
+    text.extend_from_slice(head.target.as_bytes());
     text.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in &head.headers {
-        field(name, value, Case::Lower, text);
+    let in_chunks = matches!(framing, Framing::Chunked(_));
+    for (name, value) in head.headers {
+        let framed_here = *name == TRANSFER_ENCODING || (in_chunks && *name == CONTENT_LENGTH);
+        if !framed_here {
+            field(name, value, Case::Lower, text);
+        }
+    }
+    if let Some(length) = length {
+        named(&CONTENT_LENGTH, Case::Lower, text);
+        decimal(length, text);
+        text.extend_from_slice(b"\r\n");
+    }
+    if in_chunks {
+        text.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     text.extend_from_slice(b"\r\n");
     Ok(framing)
 }
 
-/// What the fields of a request say of its body; where they say nothing, they are made to.
-fn request_framing(head: &mut request::Parts, body: Option<SizeHint>) -> Result<Framing, Error> {
-    let headers = &mut head.headers;
-    let Some(size) = body else {
-        headers.remove(TRANSFER_ENCODING);
-        return Ok(Framing::Length(0));
-    };
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    } else if let Some(length) = content_length(headers)? {
-        return Ok(Framing::Length(length));
-    } else if let Some(length) = size.exact() {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        return Ok(Framing::Length(length));
+/// How the body of a request is framed, by what its fields say and what is known of it, and the `Content-Length` that they
+/// do not say.
+fn request_framing(headers: &HeaderMap, body: Option<SizeHint>) -> Result<(Framing, Option<u64>), Error> {
+    let Some(size) = body else { return Ok((Framing::Length(0), None)) };
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        if let Some(length) = content_length(headers)? {
+            return Ok((Framing::Length(length), None));
+        }
+        if let Some(length) = size.exact() {
+            return Ok((Framing::Length(length), Some(length)));
+        }
     }
-    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    Ok(Framing::Chunked(announced(headers)))
+    Ok((Framing::Chunked(announced(headers)), None))
 }
 
 /// What a response answers, as far as its head depends on it.

@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
+
+use crate::io::Source;
 
 /// What is read at once at first.
 const SMALLEST: usize = 16 * 1024;
@@ -51,9 +52,10 @@ impl Input {
     /// read, and nothing held, no buffer is kept.
     pub(super) fn poll_fill(
         &mut self,
-        stream: &mut (impl AsyncRead + Unpin),
+        stream: &mut impl Source,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        ready!(stream.poll_readable(cx));
         self.make_room();
         let room = self.bytes.capacity() - self.bytes.len();
         let polled = poll_read_buf(Pin::new(stream), cx, &mut self.bytes);

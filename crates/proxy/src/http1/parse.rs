@@ -17,6 +17,9 @@ const USUAL: usize = 256;
 const LONGEST_TARGET: usize = u16::MAX as usize - 1;
 /// Fields that a message gets on its way through, about.
 const ADDED: usize = 8;
+/// Heads up to this are copied: what is kept of them then does not hold the buffer that they were read into, which is the
+/// next one's, and still in the processor's caches.
+const SMALL: usize = 4 * 1024;
 /// Of a head whose end was found.
 const UNENDING: Error = Error::Malformed("the head does not end where it seems to");
 
@@ -74,7 +77,12 @@ fn complete(
         seen = 0;
     }
     if let Some(length) = end(bytes, seen) {
-        return Ok(Some(bytes.split_to(length).freeze()));
+        if length > SMALL {
+            return Ok(Some(bytes.split_to(length).freeze()));
+        }
+        let head = Bytes::copy_from_slice(&bytes[..length]);
+        bytes.advance(length);
+        return Ok(Some(head));
     }
     if seen == 0 && !bytes.is_empty() {
         check(bytes)?;

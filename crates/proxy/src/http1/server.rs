@@ -99,8 +99,12 @@ impl Shared {
         leaving: &mut Leaving<impl Future<Output = ()> + Unpin>,
     ) -> Result<Option<Box<Received>>, Error> {
         let received = poll_fn(|cx| {
-            let left = leaving.poll(cx);
-            self.0.borrow_mut().poll_request(left, cx)
+            let wire = &mut *self.0.borrow_mut();
+            match wire.poll_request(leaving.left, cx) {
+                // Asked only by a connection at rest: whoever serves learns it before the answer.
+                Poll::Pending if leaving.poll(cx) => wire.poll_request(true, cx),
+                polled => polled,
+            }
         });
         match received.await {
             Err(error) => {
@@ -126,9 +130,9 @@ impl Shared {
         let request = Request::from_parts(head, Incoming::Request(Body::new(&self.0, decoder)));
         let response = {
             let mut answering = pin!(service(request));
-            poll_fn(|cx| self.poll_answer(answering.as_mut(), leaving, cx)).await?
+            poll_fn(|cx| self.poll_answer(answering.as_mut(), cx)).await?
         };
-        asked.keep_alive &= !leaving.left;
+        asked.keep_alive &= !poll_fn(|cx| Poll::Ready(leaving.poll(cx))).await;
         let upgrades = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let keep_alive = self.send(response, asked).await?;
         poll_fn(|cx| self.0.borrow_mut().poll_received(cx)).await;
@@ -142,10 +146,8 @@ impl Shared {
     fn poll_answer<B>(
         &self,
         answering: Pin<&mut impl Future<Output = Response<B>>>,
-        leaving: &mut Leaving<impl Future<Output = ()> + Unpin>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<B>, Error>> {
-        leaving.poll(cx);
         if let Poll::Ready(response) = answering.poll(cx) {
             return Poll::Ready(Ok(response));
         }

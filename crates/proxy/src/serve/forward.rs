@@ -22,12 +22,13 @@ use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::{self, Side};
+use crate::http1::encode::Head;
 use crate::render::Facts;
 use crate::request;
 use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::routes::Picked;
-use crate::upstream::lease::Lease;
+use crate::upstream::lease::{Lease, SendError};
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
@@ -68,18 +69,40 @@ impl Outgoing {
         }
     }
 
-    /// A request for one attempt.
+    /// Makes one attempt. Another `may_follow`.
+    pub(super) async fn send(
+        &mut self,
+        lease: &mut Lease,
+        may_follow: bool,
+    ) -> Result<Response<Incoming>, SendError> {
+        if lease.is_http1() {
+            let (method, target) = (&self.method, self.path.as_str());
+            let head = Head { method, target, headers: &self.headers };
+            return lease.send_http1(head, self.upload()).await;
+        }
+        // The head is moved, not copied, when nothing can follow this attempt.
+        let headers = if may_follow { self.headers.clone() } else { std::mem::take(&mut self.headers) };
+        // In a box, which HTTP/1 does without.
+        let mut sent = Box::pin(lease.send(self.request(UpstreamProtocol::Http2, headers))).await;
+        if let Err(SendError { fields, .. }) = &mut sent
+            && let Some(fields) = fields.take()
+        {
+            self.headers = *fields;
+        }
+        sent
+    }
+
+    fn upload(&self) -> RequestBody {
+        self.body.as_ref().map_or_else(RequestBody::empty, RequestBody::inbound)
+    }
+
+    /// A request for somebody.
     pub(super) fn request(&self, protocol: UpstreamProtocol, mut headers: HeaderMap) -> Request<RequestBody> {
-        let body = self.body.as_ref().map_or_else(RequestBody::empty, RequestBody::inbound);
-        let mut request = Request::new(body);
+        let mut request = Request::new(self.upload());
         *request.method_mut() = self.method.clone();
         match protocol {
             UpstreamProtocol::Http1 => {
                 *request.uri_mut() = Uri::from(self.path.clone());
-                // The codec takes a GET of unknown length for one without a body.
-                if self.body.is_some() && !headers.contains_key(header::CONTENT_LENGTH) {
-                    headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-                }
             }
             UpstreamProtocol::Http2 => {
                 let mut parts = http::uri::Parts::default();

@@ -1,12 +1,15 @@
 //! How long an exchange may take, and how long it may be silent.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::alarm::{Alarm, Alarms};
 use crate::body::Inbound;
 use crate::failure::Failure;
 
@@ -55,16 +58,26 @@ impl Patience {
         [whole, silent].into_iter().flatten().min_by_key(|(end, _)| *end)
     }
 
-    /// Waits until it is at an end, the upstream saying nothing.
-    pub(super) async fn run_out(&self) -> Failure {
-        let mut waited = None;
+    /// Ready when it is at an end, the upstream having said nothing since `heard`.
+    pub(super) fn poll_run_out(
+        &self,
+        heard: Option<Instant>,
+        alarm: &mut Alarm,
+        cx: &mut Context<'_>,
+    ) -> Poll<Failure> {
         loop {
-            let Some((end, failure)) = self.end(None) else { return std::future::pending().await };
-            if waited.is_some_and(|waited| end <= waited) {
-                return failure;
+            let Some((end, failure)) = self.end(heard) else { return Poll::Pending };
+            ready!(alarm.poll_at(end, cx));
+            // Something may have come meanwhile, and there is time again.
+            if self.end(heard).is_none_or(|(now, _)| now <= end) {
+                return Poll::Ready(failure);
             }
-            tokio::time::sleep_until(end).await;
-            waited = Some(end);
         }
+    }
+
+    /// Waits until it is at an end, the upstream saying nothing.
+    pub(super) async fn run_out(&self, alarms: &Alarms) -> Failure {
+        let mut alarm = alarms.one();
+        poll_fn(|cx| self.poll_run_out(None, &mut alarm, cx)).await
     }
 }

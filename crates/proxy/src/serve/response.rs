@@ -6,19 +6,20 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use plenipo_model::Route;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::forward::keep_response;
 use super::incoming::keep;
 use super::patience::Patience;
 use super::sending::Sending;
 use super::{HttpConnection, STALLED};
+use crate::alarm::Alarm;
 use crate::body::{BodyError, Inbound, passed};
 use crate::codec::Incoming;
 use crate::exchange::Exchange;
@@ -56,8 +57,8 @@ pub(crate) struct Finish {
     patience: Option<Patience>,
     /// Last time that the upstream said something.
     heard: Instant,
-    /// Made only when the body makes us wait.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Only where the body makes us wait.
+    alarm: Option<Alarm>,
     /// Ends when the endpoint is gone and its time to drain is over, where there is such a time.
     drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
@@ -113,7 +114,7 @@ impl Finish {
             upstream: None,
             patience: None,
             heard: Instant::now(),
-            timer: None,
+            alarm: None,
             drained: None,
         }
     }
@@ -178,21 +179,9 @@ impl Finish {
         if self.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Failure::Drained);
         }
-        loop {
-            let Some((end, failure)) =
-                self.patience.as_ref().and_then(|patience| patience.end(Some(self.heard)))
-            else {
-                return Poll::Pending;
-            };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
-            if timer.is_elapsed() {
-                if end <= Instant::now() {
-                    return Poll::Ready(failure);
-                }
-                timer.as_mut().reset(end);
-            }
-            ready!(timer.as_mut().poll(cx));
-        }
+        let Some(patience) = &self.patience else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| self.http.worker.alarms.one());
+        patience.poll_run_out(Some(self.heard), alarm, cx)
     }
 
     fn trailers(&mut self, trailers: &http::HeaderMap) {

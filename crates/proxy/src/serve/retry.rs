@@ -113,7 +113,7 @@ impl<'a> Tries<'a> {
         tokio::select! {
             biased;
             result = self.attempts(outgoing, exchange) => result,
-            failure = self.patience.run_out() => {
+            failure = self.patience.run_out(&self.http.worker.alarms) => {
                 self.cluster.meter.timeouts.add(1);
                 // Not when it is the client that keeps us waiting.
                 let upstreams = matches!(failure, Failure::TimedOut | Failure::Silent(StatusCode::GATEWAY_TIMEOUT));
@@ -206,19 +206,15 @@ impl<'a> Tries<'a> {
         lease.last = self.http.is_last();
         exchange.upstream_local = lease.local;
         let may_follow = !last || (lease.reused && repeatable(outgoing));
-        // The head is moved, not copied, when nothing can follow this attempt.
-        let headers =
-            if may_follow { outgoing.headers.clone() } else { std::mem::take(&mut outgoing.headers) };
-        let request = outgoing.request(protocol, headers);
         let sent = Instant::now();
         let per_try = self.rule.retry.as_ref().and_then(|policy| policy.per_try_timeout);
         let patience = Patience::new(sent, per_try, None, outgoing.body.as_ref());
         self.asked.set(Some(address));
         let response = tokio::select! {
             biased;
-            response = lease.send(request) => response,
+            response = outgoing.send(&mut lease, may_follow) => response,
             () = upstream.drained(address) => return Outcome::Failed(Failure::Drained),
-            _ = patience.run_out() => {
+            _ = patience.run_out(&self.http.worker.alarms) => {
                 before.tried.push(address);
                 self.asked.set(None);
                 self.heard(address, Heard::Silence);
@@ -306,7 +302,7 @@ impl<'a> Tries<'a> {
         error: SendError,
         elapsed: Duration,
     ) -> Outcome {
-        let SendError { unsent, error } = error;
+        let SendError { unsent, error, .. } = error;
         if let Some(body) = &outgoing.body {
             let body = body.borrow();
             if body.exceeded() {
@@ -322,9 +318,7 @@ impl<'a> Tries<'a> {
             }
         }
         if lease.reused {
-            if let Some(unsent) = unsent {
-                // The head comes back as it went.
-                outgoing.headers = unsent.into_parts().0.headers;
+            if unsent {
                 return Outcome::Stale { sent: false };
             }
             // However the connection ended (by FIN or by RST), it may have been closed before our request arrived.

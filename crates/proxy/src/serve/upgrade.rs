@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, header};
@@ -38,7 +37,7 @@ pub(super) fn accept(
     }
     finish.answers(&parts);
     // What follows the client's request head is the new protocol's, not another request.
-    http.activity.opaque.store(true, Ordering::Relaxed);
+    http.activity.opaque.set(true);
     let closing = http.worker.draining.clone();
     http.worker.tasks.spawn_local(async move {
         if let (Some(upstream), Ok(client)) = (upstream, client.await) {

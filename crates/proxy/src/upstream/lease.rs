@@ -134,23 +134,48 @@ impl Lease {
     /// Sends a request and waits for the head of the response.
     ///
     /// # Errors
-    /// The error of the connection, and the request itself if not a byte of it was sent.
+    /// The error of the connection.
     pub(crate) async fn send(
         &mut self,
         request: http::Request<RequestBody>,
     ) -> Result<http::Response<Incoming>, SendError> {
         match &mut self.connection {
-            Lent::Http1 { connection, asked, .. } => {
-                *asked = asked.saturating_add(1);
-                let response = connection.send(request).await;
-                response.map(|response| response.map(Incoming::Answer)).map_err(SendError::from)
+            Lent::Http1 { .. } => {
+                let (head, body) = request.into_parts();
+                self.send_http1((&head).into(), body).await
             }
             Lent::Http2(shared) => {
                 let response = shared.sender.clone().try_send_request(request).await;
-                response.map(|response| response.map(Incoming::Hyper)).map_err(|mut error| SendError {
-                    unsent: error.take_message().map(Box::new),
-                    error: error.into_error().into(),
+                response.map(|response| response.map(Incoming::Hyper)).map_err(|mut error| {
+                    let unsent = error.take_message().map(|request| Box::new(request.into_parts().0.headers));
+                    SendError { unsent: unsent.is_some(), fields: unsent, error: error.into_error().into() }
                 })
+            }
+        }
+    }
+
+    /// Is HTTP/1 spoken on the connection?
+    pub(crate) fn is_http1(&self) -> bool {
+        matches!(self.connection, Lent::Http1 { .. })
+    }
+
+    /// As [`Lease::send`], without taking the head. To be called where HTTP/1 is spoken.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn send_http1(
+        &mut self,
+        head: http1::encode::Head<'_>,
+        body: RequestBody,
+    ) -> Result<http::Response<Incoming>, SendError> {
+        let Lent::Http1 { connection, asked, .. } = &mut self.connection else {
+            return Err(SendError { unsent: true, fields: None, error: http1::Error::Closed.into() });
+        };
+        *asked = asked.saturating_add(1);
+        match connection.send(head, body).await {
+            Ok(response) => Ok(response.map(Incoming::Answer)),
+            Err(http1::client::SendError { unsent, error }) => {
+                Err(SendError { unsent, fields: None, error: error.into() })
             }
         }
     }
@@ -158,15 +183,11 @@ impl Lease {
 
 /// A request that got no response.
 pub(crate) struct SendError {
-    /// The request, when nothing of it was sent.
-    pub(crate) unsent: Option<Box<http::Request<RequestBody>>>,
+    /// Nothing of the request was sent.
+    pub(crate) unsent: bool,
+    /// Its fields, where they were taken and not sent.
+    pub(crate) fields: Option<Box<http::HeaderMap>>,
     pub(crate) error: codec::Error,
-}
-
-impl From<http1::client::SendError> for SendError {
-    fn from(error: http1::client::SendError) -> Self {
-        Self { unsent: error.unsent, error: error.error.into() }
-    }
 }
 
 impl Drop for Lease {

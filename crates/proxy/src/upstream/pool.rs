@@ -146,9 +146,50 @@ impl LocalCluster {
         downstream: &Connection,
         fresh: bool,
     ) -> Result<Lease, LeaseError> {
+        match self.at_hand(wanted, fresh) {
+            Some(lease) => Ok(lease),
+            // In a box, which most requests do without.
+            None => Box::pin(self.awaited(wanted, priority, downstream, fresh)).await,
+        }
+    }
+
+    /// A connection that is there and serves at once.
+    fn at_hand(
+        self: &Rc<Self>,
+        (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
+        fresh: bool,
+    ) -> Option<Lease> {
+        let upstream = self.upstream.borrow();
+        // Connections that begin with the address of one client serve that client only.
+        if fresh || upstream.model.send_proxy.is_some() {
+            return None;
+        }
+        let host = host.filter(|_| upstream.model.tls.as_ref().is_some_and(|tls| tls.name_by_host));
+        let endpoint = self.endpoint(address, host);
+        let (local, lent) = match protocol {
+            UpstreamProtocol::Http1 => {
+                let Idle { connection, asked, born, local, .. } = endpoint.take_idle(&upstream)?;
+                (local, Lent::Http1 { connection, asked, born })
+            }
+            UpstreamProtocol::Http2 => {
+                let shared = endpoint.take_shared(&upstream)?;
+                (shared.local, Lent::Http2(shared))
+            }
+        };
+        Some(Lease::new(self, endpoint, address, local, true, lent))
+    }
+
+    /// A new connection, or one that comes back while there may be no more.
+    async fn awaited(
+        self: &Rc<Self>,
+        wanted: (SocketAddr, Option<&str>, UpstreamProtocol),
+        priority: Priority,
+        downstream: &Connection,
+        fresh: bool,
+    ) -> Result<Lease, LeaseError> {
         let (mut place, mut pause) = (None, SHORTEST_PAUSE);
         loop {
-            match self.leased(wanted, priority, downstream, fresh, &mut place).await {
+            match self.made(wanted, priority, downstream, fresh, &mut place).await {
                 Err(LeaseError::Full) => {}
                 outcome => return outcome,
             }
@@ -156,11 +197,14 @@ impl LocalCluster {
             let _ = tokio::time::timeout(pause, self.freed.notified()).await;
             tokio::task::yield_now().await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+            if let Some(lease) = self.at_hand(wanted, fresh) {
+                return Ok(lease);
+            }
         }
     }
 
-    /// What can be had now; [`LeaseError::Full`] when it is worth to wait.
-    async fn leased(
+    /// Makes a connection (or shares one that is being made); [`LeaseError::Full`] when it is worth to wait.
+    async fn made(
         self: &Rc<Self>,
         (address, host, protocol): (SocketAddr, Option<&str>, UpstreamProtocol),
         priority: Priority,
@@ -171,43 +215,32 @@ impl LocalCluster {
         let upstream = Arc::clone(&self.upstream.borrow());
         let host = host.filter(|_| upstream.model.tls.as_ref().is_some_and(|tls| tls.name_by_host));
         let endpoint = self.endpoint(address, host);
-        // Connections that begin with the address of one client serve that client only.
-        let shareable = upstream.model.send_proxy.is_none();
+        let wanted = (address, host, protocol);
         match protocol {
             UpstreamProtocol::Http1 => {
-                if let Some(idle) = (shareable && !fresh).then(|| endpoint.take_idle(&upstream)).flatten() {
-                    let Idle { connection, asked, born, local, .. } = idle;
-                    let connection = Lent::Http1 { connection, asked, born };
-                    return Ok(Lease::new(self, endpoint, address, local, true, connection));
-                }
-                let (connected, open) = self
-                    .open(&upstream, &endpoint, (address, host, protocol), (priority, place), downstream)
-                    .await?;
+                let (connected, open) =
+                    self.open(&upstream, &endpoint, wanted, (priority, place), downstream).await?;
                 let local = connected.local;
                 let connection = http1::client::Connection::new(connected.stream, open);
                 let connection = Lent::Http1 { connection, asked: 0, born: Instant::now() };
                 Ok(Lease::new(self, endpoint, address, local, false, connection))
             }
             UpstreamProtocol::Http2 => {
-                let at_hand = || (shareable && !fresh).then(|| endpoint.take_shared(&upstream)).flatten();
-                let mut shared = at_hand();
+                let shareable = upstream.model.send_proxy.is_none();
                 let connecting = Rc::clone(&endpoint);
                 let mut one_at_a_time = None;
-                if shared.is_none() && shareable {
+                if shareable {
                     // Those behind a connection that nobody accepts wait for it once, not one after the other.
                     let limit = upstream.model.connect_timeout;
                     let turn = tokio::time::timeout(limit, connecting.connecting.lock()).await;
                     let turn = turn.map_err(|_| LeaseError::Connect(ConnectError::TimedOut(limit)))?;
                     one_at_a_time = Some(turn);
-                    shared = at_hand();
+                    if let Some(lease) = self.at_hand(wanted, fresh) {
+                        return Ok(lease);
+                    }
                 }
-                if let Some(shared) = shared {
-                    let local = shared.local;
-                    return Ok(Lease::new(self, endpoint, address, local, true, Lent::Http2(shared)));
-                }
-                let (connected, open) = self
-                    .open(&upstream, &endpoint, (address, host, protocol), (priority, place), downstream)
-                    .await?;
+                let (connected, open) =
+                    self.open(&upstream, &endpoint, wanted, (priority, place), downstream).await?;
                 let shared = start_http2(connected, open, &upstream.model).await?;
                 if shareable {
                     endpoint.shared.borrow_mut().push(Rc::clone(&shared));

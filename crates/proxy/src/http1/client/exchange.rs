@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version, request, response};
+use http::{Method, Response, StatusCode, Version, response};
 use http_body::Body as _;
 
 use super::super::decode::Decoder;
-use super::super::encode::{self, Case, Framing};
+use super::super::encode::{self, Case, Framing, Head};
 use super::super::{Error, parse, says};
 use super::{Body, Connection, Wire};
 use crate::body::RequestBody;
@@ -23,9 +23,10 @@ const LONGEST_HEAD: usize = 400 * 1024;
 const MOST_INTERIM: u32 = 8;
 
 /// A request that got no response.
+#[derive(Debug)]
 pub(crate) struct SendError {
-    /// The request, when nothing of it was sent.
-    pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+    /// Nothing of the request was sent.
+    pub(crate) unsent: bool,
     /// Why.
     pub(crate) error: Error,
 }
@@ -58,28 +59,21 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection failed or the response breaks the rules; the connection is closed then.
-    pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<Body>, SendError> {
+    pub(crate) async fn send(&self, head: Head<'_>, body: RequestBody) -> Result<Response<Body>, SendError> {
         let mut unfinished = Unfinished { connection: self, finished: false };
         if !poll_fn(|cx| Poll::Ready(self.wire.borrow_mut().is_fresh(cx))).await {
-            return Err(SendError { unsent: Some(Box::new(request)), error: Error::Closed });
+            return Err(SendError { unsent: true, error: Error::Closed });
         }
-        let (mut head, body) = request.into_parts();
-        let begun = self.wire.borrow_mut().begin(&mut head, body);
-        // But for the method nothing of the head is needed any more: its buffer may serve again.
-        let method = std::mem::take(&mut head.method);
-        drop(head);
-        let answered = async {
-            let (mut upload, mut reading) = (begun?, Reading::default());
-            let head = poll_fn(|cx| self.poll_answer(&mut upload, &mut reading, cx)).await?;
-            let decoder = self.wire.borrow_mut().answered(&head, &method)?;
-            Ok((head, decoder, upload))
-        };
-        let (head, decoder, upload) = answered.await.map_err(|error| SendError { unsent: None, error })?;
+        let sent = |error| SendError { unsent: false, error };
+        let mut upload = self.wire.borrow_mut().begin(head, body).map_err(sent)?;
+        let mut reading = Reading::default();
+        let answer = poll_fn(|cx| self.poll_answer(&mut upload, &mut reading, cx)).await.map_err(sent)?;
+        let decoder = self.wire.borrow_mut().answered(&answer, head.method).map_err(sent)?;
         if self.wire.borrow().sending {
             tokio::task::spawn_local(send_rest(self.clone(), upload));
         }
         unfinished.finished = true;
-        Ok(Response::from_parts(head, Body::new(self, decoder)))
+        Ok(Response::from_parts(answer, Body::new(self, decoder)))
     }
 
     /// Sends and receives until there is a final response.
@@ -155,9 +149,9 @@ impl Wire {
         self.stream.is_some() && !self.is_busy()
     }
 
-    fn begin(&mut self, head: &mut request::Parts, body: RequestBody) -> Result<Option<Upload>, Error> {
+    fn begin(&mut self, head: Head<'_>, body: RequestBody) -> Result<Option<Upload>, Error> {
         (self.sending, self.receiving) = (true, true);
-        self.keep_alive = !says(&head.headers, &CONNECTION, b"close");
+        self.keep_alive = !says(head.headers, &CONNECTION, b"close");
         let size = (!body.is_end_stream()).then(|| body.size_hint());
         let has_body = size.is_some();
         let framing = encode::request(head, size, &mut self.output)?;

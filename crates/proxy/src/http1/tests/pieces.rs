@@ -7,12 +7,20 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use proptest::prelude::*;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, DuplexStream};
 
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::{Case, Framing};
 use crate::http1::input::Input;
 use crate::http1::output::Output;
+use crate::io::Source;
+
+/// It cannot tell: whoever wants to know has to read.
+impl Source for DuplexStream {
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
 
 /// Takes as many bytes at a time as it is told, then as many as there are; refuses before each.
 struct Slow {

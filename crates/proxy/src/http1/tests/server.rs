@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -98,22 +97,22 @@ async fn service(seen: Rc<RefCell<Vec<Seen>>>, request: Request<Incoming>) -> An
     }
 }
 
-fn gate(stream: Stream, activity: &Arc<Activity>, strictness: Strictness) -> Gate {
+fn gate(stream: Stream, activity: &Rc<Activity>, strictness: Strictness) -> Gate {
     let second = Duration::from_secs(1);
     let times = Times { head: second, idle: second, stalled: second };
     let framing = Framing::new(4096, matches!(strictness, Strictness::ChunkedLength));
     match strictness {
         Strictness::Balancer(mode) => {
             let framing = framing.with_request_lines().with_desync(mode);
-            Gate::new(stream, Some(framing), Arc::clone(activity), times).unfolding(mode != Desync::Strictest)
+            Gate::new(stream, Some(framing), Rc::clone(activity), times).unfolding(mode != Desync::Strictest)
         }
-        _ => Gate::new(stream, Some(framing), Arc::clone(activity), times),
+        _ => Gate::new(stream, Some(framing), Rc::clone(activity), times),
     }
 }
 
 async fn fate(who: Who, strictness: Strictness, bytes: &[u8], at: usize) -> Fate {
     let (near, mut far) = pair().await;
-    let activity = Arc::new(Activity::default());
+    let activity = Rc::new(Activity::default());
     let gate = gate(Stream::plain(near), &activity, strictness);
     let seen = Rc::new(RefCell::new(Vec::new()));
     let shared = Rc::clone(&seen);
@@ -374,7 +373,7 @@ fn a_body_that_nobody_wants_is_passed_over_or_ends_the_connection() {
 fn names_are_written_as_asked() {
     run(async {
         let (near, mut far) = pair().await;
-        let activity = Arc::new(Activity::default());
+        let activity = Rc::new(Activity::default());
         let gate = gate(Stream::plain(near), &activity, Strictness::Gateway);
         let rules = Rules { most_fields: 20, longest_head: 64 * 1024, case: Case::Title };
         let seen = Rc::default();
