@@ -132,15 +132,7 @@ impl Upstream {
                 });
             }
         }
-        let originate = |client: Option<&TlsClient>, protocol| match client {
-            None => Ok(None),
-            Some(client) => tls::originate(client, protocol).map(Some).map_err(|error| error.to_string()),
-        };
-        let tls = originate(model.tls.as_deref(), model.protocol);
-        let tls_http2 = model.as_client.then(|| {
-            let client = model.tls.as_deref().map(TlsClient::for_http2);
-            originate(client.as_ref(), UpstreamProtocol::Http2)
-        });
+        let (tls, tls_http2) = originated(model, before);
         let live = Arc::new(Live {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             endpoints: ArcSwapOption::empty(),
@@ -377,6 +369,25 @@ impl EndpointState {
     pub(crate) fn of_priority(address: SocketAddr, weight: u32, priority: u32) -> Arc<Self> {
         Arc::new(Self { address, weight, priority, fate: Fate::begin(0, false) })
     }
+}
+
+/// TLS towards a cluster, and that for HTTP/2. Where nothing of it changed it is the one before, with its sessions.
+fn originated(model: &Cluster, before: Option<&Arc<Upstream>>) -> (Originated, Option<Originated>) {
+    let rules = |model: &Cluster| (model.tls.clone(), model.protocol, model.as_client);
+    if let Some(before) =
+        before.filter(|before| before.problem().is_none() && rules(&before.model) == rules(model))
+    {
+        return (before.tls.clone(), before.tls_http2.clone());
+    }
+    let originate = |client: Option<&TlsClient>, protocol| match client {
+        None => Ok(None),
+        Some(client) => tls::originate(client, protocol).map(Some).map_err(|error| error.to_string()),
+    };
+    let tls_http2 = model.as_client.then(|| {
+        let client = model.tls.as_deref().map(TlsClient::for_http2);
+        originate(client.as_ref(), UpstreamProtocol::Http2)
+    });
+    (originate(model.tls.as_deref(), model.protocol), tls_http2)
 }
 
 fn since_beginning() -> u64 {

@@ -1,6 +1,7 @@
 //! TLS configurations, made once from the model and shared by all data threads.
 
 mod clients;
+mod originated;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::exchange::ClientCertificate;
+pub(crate) use originated::OriginatedTls;
 
 /// How a listener ends TLS.
 pub(crate) struct TerminatedTls {
@@ -30,26 +32,6 @@ pub(crate) struct TerminatedTls {
     /// For clients that offer protocols we do not have: the handshake goes on without one (as Envoy does), where the TLS
     /// stack alone would end it.
     without_alpn: Arc<ServerConfig>,
-}
-
-/// How a connection to an upstream starts TLS.
-pub(crate) struct OriginatedTls {
-    pub(crate) config: Arc<ClientConfig>,
-    /// Name to send; none = the address, which is never sent.
-    pub(crate) server_name: Option<ServerName<'static>>,
-    /// The host of a request stands in its place.
-    pub(crate) name_by_host: bool,
-}
-
-impl OriginatedTls {
-    /// The name to send for a request to that host (which may carry a port).
-    pub(crate) fn name_for(&self, host: Option<&str>) -> Option<ServerName<'static>> {
-        let host = host.filter(|_| self.name_by_host).map(|host| {
-            let bare = host.strip_prefix('[').and_then(|rest| Some(rest.split_once(']')?.0));
-            bare.unwrap_or_else(|| host.split(':').next().unwrap_or_default())
-        });
-        host.and_then(|host| ServerName::try_from(host.to_owned()).ok()).or_else(|| self.server_name.clone())
-    }
 }
 
 /// Why TLS cannot be set up.
@@ -264,7 +246,7 @@ pub(crate) fn originate(
         .as_ref()
         .map(|name| ServerName::try_from(name.clone()).map_err(|_| TlsError::ServerName(name.clone())))
         .transpose()?;
-    Ok(Arc::new(OriginatedTls { config: Arc::new(config), server_name, name_by_host: model.name_by_host }))
+    Ok(Arc::new(OriginatedTls::new(config, server_name, model.name_by_host)))
 }
 
 /// Checks what the model says of an upstream's certificate: the chain, and any of the accepted names. (The stack's own

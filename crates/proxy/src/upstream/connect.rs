@@ -102,7 +102,7 @@ async fn unbounded(
         Ok(Some(tls)) => {
             let name = tls.name_for(host).unwrap_or_else(|| ServerName::from(address.ip()));
             shaking.set(true);
-            let connector = TlsConnector::from(Arc::clone(&tls.config));
+            let connector = TlsConnector::from(tls.config(address));
             let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
             Stream::Client(Box::new(stream))
         }

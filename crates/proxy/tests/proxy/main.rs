@@ -20,6 +20,7 @@ mod outlier;
 mod records;
 mod refusals;
 mod reload;
+mod resumption;
 mod retries;
 mod rules;
 mod tcp;
