@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::framing::unfold::unfold;
 use crate::framing::{Framing, Rest, Violation};
-use crate::io::{Source, Stream};
+use crate::io::{MaybeSocket, Source, Stream};
 use crate::refusal::RefusedRequest;
 
 mod activity;
@@ -263,6 +264,13 @@ impl Source for Gate {
         }
         // If it has been quiet for too long, that is what there is to read.
         self.poll_quiet(cx)
+    }
+}
+
+impl MaybeSocket for Gate {
+    /// None: it counts, and keeps its times.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
     }
 }
 

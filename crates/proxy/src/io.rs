@@ -8,6 +8,19 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+/// A stream of bytes that may be nothing but a socket's own.
+pub(crate) trait MaybeSocket: AsyncRead + AsyncWrite + Unpin {
+    /// The socket, when what is read from it and written to it from here on is what would be read from and written to the
+    /// stream; none while anything is in between.
+    fn socket(&self) -> Option<&TcpStream>;
+}
+
+impl<S: MaybeSocket> MaybeSocket for &mut S {
+    fn socket(&self) -> Option<&TcpStream> {
+        S::socket(self)
+    }
+}
+
 /// A stream with some bytes in front of it that were read too early.
 #[derive(Debug)]
 pub(crate) struct Prefixed<S> {
@@ -80,6 +93,18 @@ pub(crate) trait Source: AsyncRead + Unpin {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
+impl<S: MaybeSocket> MaybeSocket for Prefixed<S> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.inner.socket().filter(|_| self.early.is_empty())
+    }
+}
+
+impl MaybeSocket for TcpStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
 /// A connection, in clear text or with TLS ended (downstream) or begun (upstream) by us.
 pub(crate) enum Stream {
     /// Clear text.
@@ -112,13 +137,20 @@ impl Stream {
 
 impl Source for Stream {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
+        match self.socket() {
             // An error is for the read to tell.
-            Self::Plain(Prefixed { early, inner }) if early.is_empty() => {
-                inner.poll_read_ready(cx).map(|_| ())
-            }
-            // TLS may hold what has been read.
-            Self::Plain(_) | Self::Server(_) | Self::Client(_) => Poll::Ready(()),
+            Some(socket) => socket.poll_read_ready(cx).map(|_| ()),
+            // There may be something that has been read already.
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl MaybeSocket for Stream {
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(plain) => plain.socket(),
+            Self::Server(_) | Self::Client(_) => None,
         }
     }
 }
@@ -167,5 +199,12 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         each_stream!(this, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+impl MaybeSocket for tokio::io::DuplexStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        None
     }
 }

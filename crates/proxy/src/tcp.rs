@@ -1,15 +1,17 @@
 //! Relays: bytes from one connection to another, and back.
+//!
+//! [`carry()`] is the relay itself, made of two [`way`]s; between two sockets in clear text bytes in bulk stay in the kernel, in a
+//! [`pipe`].
 
-use std::cell::Cell;
-use std::io;
-use std::pin::pin;
+mod carry;
+mod pipe;
+mod way;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plenipo_model::{Cluster, Priority, TcpTarget};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorization::{Subject, Verdict};
@@ -24,36 +26,13 @@ use crate::upstream::hashing;
 use crate::upstream::outlier::Heard;
 use crate::upstream::pool::{LocalCluster, Open};
 use crate::worker::Worker;
+use carry::End;
+pub(crate) use carry::{Carried, carry};
 
-/// Bytes read at once, at first and at most: a stream that fills its buffer gets a larger one.
-const FIRST_READ: usize = 16 * 1024;
-const MOST_READ: usize = 256 * 1024;
 /// Endpoints tried before a connection is given up.
 const ATTEMPTS: usize = 3;
 /// After the word to drain, a relay may go on for so long before the process's own limit ends it.
 const AFTER_CLOSE: Duration = Duration::from_secs(3600);
-
-/// What was carried.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Carried {
-    /// Bytes from the client to the upstream.
-    pub(crate) up: u64,
-    /// Bytes from the upstream to the client.
-    pub(crate) down: u64,
-    /// How it ended.
-    end: End,
-}
-
-/// How a relay ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Both sides had nothing more to say.
-    Closed,
-    /// One of the connections failed.
-    Failed,
-    /// By us; the text says why.
-    Cut(&'static str),
-}
 
 /// Relays a connection to one of the clusters of a route.
 pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc<CompiledTcp>) {
@@ -228,71 +207,11 @@ async fn reach(
     None
 }
 
-/// Carries bytes both ways until both sides have ended, one has failed, nothing moves for too long, or `cut` says so. Each
-/// direction ends by itself (half-close).
-pub(crate) async fn carry(
-    client: impl AsyncRead + AsyncWrite,
-    upstream: impl AsyncRead + AsyncWrite,
-    idle_timeout: Option<Duration>,
-    cut: impl Future<Output = &'static str>,
-) -> Carried {
-    let moved = Cell::new(Instant::now());
-    let (up, down) = (Cell::new(0), Cell::new(0));
-    let (client_read, client_write) = tokio::io::split(client);
-    let (upstream_read, upstream_write) = tokio::io::split(upstream);
-    let both = async {
-        tokio::try_join!(
-            one_way(client_read, upstream_write, &up, &moved),
-            one_way(upstream_read, client_write, &down, &moved),
-        )
-    };
-    let end = tokio::select! {
-        ended = pin!(both) => if ended.is_ok() { End::Closed } else { End::Failed },
-        () = quiet(idle_timeout, &moved) => End::Cut("idle_timeout"),
-        why = cut => End::Cut(why),
-    };
-    Carried { up: up.get(), down: down.get(), end }
-}
-
 /// Ends some time after the word that all connections shall.
 pub(crate) async fn told_to_go(closing: &CancellationToken) -> &'static str {
     closing.cancelled().await;
     tokio::time::sleep(AFTER_CLOSE).await;
     "drain"
-}
-
-/// Ends when nothing has moved for the given time.
-async fn quiet(limit: Option<Duration>, moved: &Cell<Instant>) {
-    let Some(limit) = limit else { return std::future::pending().await };
-    loop {
-        let end = moved.get() + limit;
-        if end <= Instant::now() {
-            return;
-        }
-        tokio::time::sleep_until(end).await;
-    }
-}
-
-async fn one_way(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    count: &Cell<u64>,
-    moved: &Cell<Instant>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; FIRST_READ];
-    loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..read]).await?;
-        to.flush().await?;
-        count.set(count.get() + read as u64);
-        moved.set(Instant::now());
-        if read == buffer.len() && read < MOST_READ {
-            buffer.resize(read * 4, 0);
-        }
-    }
 }
 
 /// Writes the line of a connection that has ended.

@@ -1,7 +1,8 @@
 use std::future::pending;
 
 use plenipo_model::{Endpoints, Source};
-use tokio::io::duplex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::time::Instant;
 
 use super::*;
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use plenipo_model::{ProxyTlvs, SendProxyProtocol, TcpRoute, TcpTarget};
 use plenipo_testkit::client::Target;
-use plenipo_testkit::{Authority, Http, Raw, Upstream, proxy_header, tls};
+use plenipo_testkit::{Authority, Http, Raw, Upstream, eventually, proxy_header, tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
 
+use super::tls::tls_server;
 use super::*;
 
 fn relay(bind: SocketAddr, accepts: Accepts, idle_timeout: Option<Duration>) -> Listener {
@@ -31,6 +33,46 @@ async fn bytes_pass_and_each_side_may_end_first() {
     raw.send(vec![b'x'; 1_000_000]).await.expect("sent");
     raw.finish().await.expect("our end is closed");
     assert_eq!(raw.to_end().await.expect("the rest").len(), 1_000_000, "half-closed, the other half goes on");
+}
+
+/// In clear text (first bytes in one segment with a PROXY header) and with TLS ended: more than any buffer holds.
+#[tokio::test]
+async fn bulk_passes_unchanged_and_is_counted() {
+    let authority = Authority::new("ca");
+    let upstream = Upstream::tcp("up").start().await;
+    let (client, us) =
+        ("203.0.113.7:4711".parse().expect("valid"), "198.51.100.1:443".parse().expect("valid"));
+    let sent: Vec<u8> = (0..8_000_000_usize).map(|at| ((at * 31 + at / 4096) % 251) as u8).collect();
+    for terminates in [false, true] {
+        let bind = loopback();
+        let mut front = relay(bind, Accepts::Anything, None);
+        let target = if terminates {
+            front.chains[0].accepts = Accepts::Tls(vec![HostPattern::parse("a.test").expect("valid")]);
+            front.chains[0].tls = ChainTls::Terminate(Arc::new(tls_server(&authority.server(&["a.test"]))));
+            Target::tls(bind, "a.test", tls::client(&authority, None, &[]))
+        } else {
+            front.proxy_protocol = ProxyProtocol::Required;
+            Target::clear(bind).proxy_header(proxy_header::v1(client, us))
+        };
+        let gateway = Gateway::start(edge(vec![front], vec![cluster("up", upstream.address())])).await;
+        let (mut reading, mut writing) = split(target.connect().await.expect("connected"));
+        let send = async {
+            writing.write_all(&sent).await.expect("sent");
+            writing.shutdown().await.expect("our end is closed");
+        };
+        let mut heard = Vec::new();
+        let (read, ()) = tokio::join!(reading.read_to_end(&mut heard), send);
+        read.expect("it ends properly");
+        assert!(heard == sent, "{} of {} bytes", heard.len(), sent.len());
+        let numbers = eventually("the relay has ended", || async {
+            let numbers = gateway.proxy.handle().measure().await;
+            (numbers.clusters["up"].received > 0).then_some(numbers)
+        })
+        .await;
+        let (listener, cluster) = (&numbers.listeners["ingress_http"], &numbers.clusters["up"]);
+        assert_eq!((cluster.sent, cluster.received), (8_000_000, 8_000_000));
+        assert_eq!((listener.received, listener.sent), (8_000_000, 8_000_000));
+    }
 }
 
 #[tokio::test]
