@@ -9,12 +9,13 @@ mod locations;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_jwt::{Claims, Refused, Token};
 use plenipo_model::{Authentication, Source, TokenLocation, TokenRule};
 
+use crate::fields::Fields;
 use crate::headers;
+use crate::message::RequestHead;
 
 pub(crate) use keys::{KeySet, KeySets, Places};
 
@@ -65,7 +66,11 @@ impl CompiledAuthentication {
     ///
     /// # Errors
     /// When there is a token that no rule accepts, even besides one that is good: a service might believe the other.
-    pub(crate) async fn authenticate(&self, parts: &mut Parts, now: u64) -> Result<Option<Claims>, Refused> {
+    pub(crate) async fn authenticate(
+        &self,
+        parts: &mut RequestHead,
+        now: u64,
+    ) -> Result<Option<Claims>, Refused> {
         for name in &self.own {
             headers::strip(name, &mut parts.headers);
         }
@@ -82,7 +87,7 @@ impl CompiledAuthentication {
     }
 
     /// Every token, the first one first, with the rule that accepts it.
-    async fn find(&self, parts: &Parts, now: u64) -> Result<Vec<Found<'_>>, Refused> {
+    async fn find(&self, parts: &RequestHead, now: u64) -> Result<Vec<Found<'_>>, Refused> {
         let mut accepted: Vec<(Cow<'_, str>, Found<'_>)> = Vec::new();
         let mut refused: Vec<(Cow<'_, str>, Refused)> = Vec::new();
         for rule in &self.rules {
@@ -143,7 +148,7 @@ fn locations_of(rule: &TokenRule) -> Vec<TokenLocation> {
 }
 
 /// Writes what a verified token says to the request that goes upstream. What is no header value is left out.
-fn tell(rule: &TokenRule, claims: &Claims, headers: &mut HeaderMap) {
+fn tell(rule: &TokenRule, claims: &Claims, headers: &mut Fields) {
     let payload = rule.payload_header.as_ref().map(|name| (name, Cow::Borrowed(claims.payload())));
     let single = rule.claim_headers.iter().filter_map(|one| Some((&one.header, claims.text(&one.claim)?)));
     for (name, text) in payload.into_iter().chain(single) {

@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use plenipo_jwt::Claims;
 use plenipo_model::{AccessPolicy, AccessRule, AccessTest, Authorization, Fact, Source, TextMatch};
 
 use crate::exchange::{Connection, Exchange, Shown};
+use crate::fields::Fields;
+use crate::message::RequestHead;
 
 /// How certificates of a mesh name their owners (SPIFFE-ID §2).
 const SPIFFE: &str = "spiffe://";
@@ -29,7 +30,7 @@ pub(crate) struct Subject<'a> {
 
 #[derive(Clone, Copy)]
 struct Wish<'a> {
-    parts: &'a Parts,
+    parts: &'a RequestHead,
     claims: Option<&'a Claims>,
 }
 
@@ -43,7 +44,11 @@ pub(crate) enum Verdict<'a> {
 
 impl<'a> Subject<'a> {
     /// A request.
-    pub(crate) fn request(exchange: &'a Exchange, parts: &'a Parts, claims: Option<&'a Claims>) -> Self {
+    pub(crate) fn request(
+        exchange: &'a Exchange,
+        parts: &'a RequestHead,
+        claims: Option<&'a Claims>,
+    ) -> Self {
         Self {
             connection: &exchange.connection,
             client: exchange.client,
@@ -160,7 +165,7 @@ fn one_of(texts: &[TextMatch], value: &str) -> bool {
 }
 
 /// A field: of several lines, the values joined by `,` (RFC 9110 §5.3).
-fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
+fn value<'a>(headers: &'a Fields, name: &HeaderName) -> Option<Cow<'a, str>> {
     let text = |value: &'a HeaderValue| String::from_utf8_lossy(value.as_bytes());
     let mut values = headers.get_all(name).iter();
     let first = text(values.next()?);

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode;
 use plenipo_model::{ClientCertificateFields, ForwardedIdentity, Source};
 use rustls::server::danger::ClientCertVerifier;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::exchange::{ClientCertificate, Connection, Identity};
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::snapshot::tls;
 
 #[cfg(test)]
@@ -87,7 +88,7 @@ pub(crate) struct Taken {
     /// Who it is.
     pub(crate) identity: Option<Arc<Identity>>,
     /// The fields that told it, for the next hop; none that are not believed.
-    pub(crate) fields: HeaderMap,
+    pub(crate) fields: Fields,
 }
 
 /// What a believed load balancer's fields say: nothing, a certificate, or one that is refused for this reason.
@@ -116,7 +117,7 @@ impl CompiledIdentity {
         &self,
         connection: &Connection,
         remembered: &Remembered,
-        headers: &mut HeaderMap,
+        headers: &mut Fields,
     ) -> Result<Taken, Failure> {
         let believed = self.believes(connection.direct.ip()) && self.believes(connection.peer.ip());
         let identity = self.judge(believed, Some(remembered), headers).map_err(Failure::Certificate)?;
@@ -138,28 +139,15 @@ impl CompiledIdentity {
     }
 
     /// What becomes of a request with these fields.
-    pub(crate) fn judge(
-        &self,
-        believed: bool,
-        remembered: Option<&Remembered>,
-        headers: &HeaderMap,
-    ) -> Verdict {
+    pub(crate) fn judge(&self, believed: bool, remembered: Option<&Remembered>, headers: &Fields) -> Verdict {
         let identity = if believed { self.read(remembered, headers)? } else { None };
         if self.model.required && identity.is_none() { Err(MISSING) } else { Ok(identity) }
     }
 
     /// Takes the fields out, and with them their look-alikes, which no load balancer writes.
-    fn strip(&self, headers: &mut HeaderMap) -> HeaderMap {
-        let sent: Vec<HeaderName> = headers.keys().filter(|name| self.looks_told(name)).cloned().collect();
-        let mut stripped = HeaderMap::new();
-        for name in sent {
-            if let header::Entry::Occupied(field) = headers.entry(&name) {
-                let (_, values) = field.remove_entry_mult();
-                for value in values.filter(|_| self.is_told(&name)) {
-                    stripped.append(&name, value);
-                }
-            }
-        }
+    fn strip(&self, headers: &mut Fields) -> Fields {
+        let mut stripped = headers.take(|name| self.looks_told(name));
+        stripped.retain(|name| self.is_told(name));
         stripped
     }
 
@@ -176,7 +164,7 @@ impl CompiledIdentity {
             || self.model.fields.names().any(|told| looks_like(name.as_str(), told.as_str()))
     }
 
-    fn read(&self, remembered: Option<&Remembered>, headers: &HeaderMap) -> Verdict {
+    fn read(&self, remembered: Option<&Remembered>, headers: &Fields) -> Verdict {
         match &self.model.fields {
             ClientCertificateFields::None => Ok(None),
             ClientCertificateFields::Passthrough { name } => match only(headers, name)? {
@@ -227,7 +215,7 @@ fn looks_like(one: &str, other: &str) -> bool {
 }
 
 /// The value of a field; a load balancer writes it once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, &'static str> {
+fn only<'a>(headers: &'a Fields, name: &HeaderName) -> Result<Option<&'a HeaderValue>, &'static str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(MALFORMED),
@@ -235,7 +223,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Head
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Result<String, &'static str> {
+fn text(headers: &Fields, name: &HeaderName) -> Result<String, &'static str> {
     let value = only(headers, name)?.map_or(&b""[..], |value| value.as_bytes());
     Ok(String::from_utf8_lossy(value).into_owned())
 }

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
+
+use crate::fields::Fields;
 
 /// A downstream connection, as far as it is known once its first request (or byte to relay) is there.
 #[derive(Debug)]
@@ -138,7 +140,7 @@ pub struct Exchange {
     /// Envoy's response code details (`via_upstream`, `route_not_found`).
     pub details: &'static str,
     /// Fields that the response gets besides its own.
-    pub added: Option<Box<HeaderMap>>,
+    pub added: Option<Box<Fields>>,
     /// Bytes of request body received.
     pub bytes_received: u64,
     /// Bytes of response body sent.
@@ -146,11 +148,11 @@ pub struct Exchange {
     /// `grpc-status` of the trailers (or of a trailers-only head).
     pub grpc_status: Option<u16>,
     /// Request headers kept for the log: only those that its format asks for.
-    pub kept_request: HeaderMap,
+    pub kept_request: Fields,
     /// Response headers kept for the log.
-    pub kept_response: HeaderMap,
+    pub kept_response: Fields,
     /// Response trailers kept for the log.
-    pub kept_trailers: HeaderMap,
+    pub kept_trailers: Fields,
 }
 
 impl Connection {
@@ -216,9 +218,9 @@ impl Exchange {
             bytes_received: 0,
             bytes_sent: 0,
             grpc_status: None,
-            kept_request: HeaderMap::new(),
-            kept_response: HeaderMap::new(),
-            kept_trailers: HeaderMap::new(),
+            kept_request: Fields::new(),
+            kept_response: Fields::new(),
+            kept_trailers: Fields::new(),
         }
     }
 }

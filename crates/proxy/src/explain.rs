@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use plenipo_model::{Action, Route};
 
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::request::{self, Host};
 use crate::serve::decide::{self, Decision};
 use crate::snapshot::CompiledHttp;
@@ -23,7 +24,7 @@ pub struct Question {
     /// Method.
     pub method: Method,
     /// Headers.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// Scheme as it would be believed, `http` or `https`; none when a believed proxy says nothing.
     pub scheme: Option<&'static str>,
     /// The connection was made by TLS for a server name.
@@ -90,7 +91,7 @@ pub fn identity(
     server: &CompiledHttp,
     authority: &str,
     peer: IpAddr,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Option<ToldIdentity> {
     let host = request::parse_authority(authority).ok()?;
     let identity = server.identity(&host).filter(|identity| identity.tells())?;

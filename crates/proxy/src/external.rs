@@ -11,8 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::request::Parts;
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
+use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use plenipo_model::{ExternalAuthorization, ExternalProtocol, Priority, UpstreamProtocol};
@@ -21,7 +20,9 @@ use tokio::time::Instant;
 use crate::body::RequestBody;
 use crate::codec::{self, Incoming};
 use crate::exchange::Exchange;
+use crate::fields::Fields;
 use crate::headers;
+use crate::message::{Request, RequestHead, Response, ResponseHead};
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
 use crate::upstream::connect::ConnectError;
@@ -36,7 +37,7 @@ const LARGEST: usize = 1024 * 1024;
 pub(crate) struct Question<'a> {
     pub(crate) exchange: &'a Exchange,
     /// The head, as it would go upstream.
-    pub(crate) parts: &'a Parts,
+    pub(crate) parts: &'a RequestHead,
     /// What was read of the body; none when the service does not get it.
     pub(crate) body: Option<Bytes>,
     /// There is more of it.
@@ -60,7 +61,7 @@ pub(crate) struct Changes {
     pub(crate) remove: Vec<HeaderName>,
     pub(crate) request: Vec<Field>,
     /// Added to the response.
-    pub(crate) response: HeaderMap,
+    pub(crate) response: Fields,
 }
 
 /// A field that is written.
@@ -88,7 +89,7 @@ pub(crate) enum How {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) body: Bytes,
 }
 
@@ -135,7 +136,7 @@ pub(crate) async fn ask(
 
 impl Changes {
     /// Changes a request. Where a message goes and where it ends is not theirs.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+    pub(crate) fn apply(&self, headers: &mut Fields) {
         for name in self.remove.iter().filter(|name| !is_protected(name)) {
             headers::strip(name, headers);
         }
@@ -160,7 +161,7 @@ impl Changes {
 
 /// What a request is changed by that passes without an answer: the fields that only the service may set are not left as
 /// the client sent them.
-pub(crate) fn unanswered(service: &ExternalAuthorization, sent: &HeaderMap) -> Changes {
+pub(crate) fn unanswered(service: &ExternalAuthorization, sent: &Fields) -> Changes {
     match &service.protocol {
         ExternalProtocol::Http(check) => Changes { remove: http::own(check, sent), ..Changes::default() },
         ExternalProtocol::Grpc(_) => Changes::default(),
@@ -186,14 +187,14 @@ async fn exchange(
     upstream: &Arc<Upstream>,
     question: &Question<'_>,
     request: impl Fn(UpstreamProtocol) -> Result<Request<RequestBody>, NoAnswer>,
-) -> Result<(response::Parts, Result<(Bytes, HeaderMap), NoAnswer>), NoAnswer> {
+) -> Result<(ResponseHead, Result<(Bytes, Fields), NoAnswer>), NoAnswer> {
     let end = Instant::now() + service.timeout;
     let late = |_| NoAnswer::TimedOut(service.timeout);
     let cluster = worker.cluster(upstream);
     let _place = cluster.admit(Priority::Default, false).map_err(|_| NoAnswer::Overflow)?;
     let head = head(&cluster, upstream, question, request);
     let (response, lease) = tokio::time::timeout_at(end, head).await.map_err(late)??;
-    let (parts, body) = response.into_parts();
+    let Response { head: parts, body } = response;
     let read = tokio::time::timeout_at(end, whole(body)).await.map_err(late).flatten();
     drop(lease);
     Ok((parts, read))
@@ -242,20 +243,20 @@ fn unconnected(error: LeaseError, cluster: &LocalCluster) -> NoAnswer {
     }
 }
 
-async fn whole(mut body: Incoming) -> Result<(Bytes, HeaderMap), NoAnswer> {
-    let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
+async fn whole(mut body: Incoming) -> Result<(Bytes, Fields), NoAnswer> {
+    let (mut bytes, mut trailers) = (BytesMut::new(), Fields::new());
     while let Some(frame) = body.frame().await {
         match frame?.into_data() {
             Ok(data) if bytes.len() + data.len() > LARGEST => return Err(NoAnswer::TooLong),
             Ok(data) => bytes.extend_from_slice(&data),
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default().into(),
         }
     }
     Ok((bytes.freeze(), trailers))
 }
 
 /// Fields of an answer that clients may get: none that frame it.
-fn end_to_end(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+fn end_to_end(headers: &Fields, wanted: impl Fn(&HeaderName) -> bool) -> Fields {
     let fields = headers.iter().filter(|(name, _)| !is_protected(name) && *name != header::TRAILER);
     fields.filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }

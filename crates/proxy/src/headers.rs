@@ -1,14 +1,15 @@
 //! Carries out the header changes that a configuration asks for.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::{HeaderEdit, HeaderEdits};
 
+use crate::fields::Fields;
 use crate::render::{Facts, render_header};
 
-/// `grpc-status` of trailers, or of the head of a response without a body.
-pub(crate) fn grpc_status(fields: &HeaderMap) -> Option<u16> {
-    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+/// What `grpc-status` says, of trailers or of the head of a response without a body.
+pub(crate) fn grpc_status(field: Option<&HeaderValue>) -> Option<u16> {
+    field?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub(crate) fn number(number: u64) -> HeaderValue {
 ///
 /// `host` and the fields that frame a message are not touched, whatever the edits say: who changes those changes where
 /// the message goes or where it ends.
-pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, side: Side, facts: &Facts<'_>) {
+pub fn apply(edits: &HeaderEdits, headers: &mut Fields, side: Side, facts: &Facts<'_>) {
     for name in edits.remove.iter().filter(|name| !is_protected(name)) {
         remove(name, headers);
     }
@@ -69,33 +70,24 @@ pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, side: Side, facts: &F
 
 /// Takes a field out that only the gateway may set, also under the names that upstreams may take for it (those that read
 /// dashes as underscores do).
-pub(crate) fn strip(name: &HeaderName, headers: &mut HeaderMap) {
+pub(crate) fn strip(name: &HeaderName, headers: &mut Fields) {
     headers.remove(name);
-    let looks_alike = |other: &&HeaderName| {
+    let looks_alike = |other: &HeaderName| {
         let other = other.as_str();
         other.len() == name.as_str().len()
             && other.contains('_')
             && other.bytes().zip(name.as_str().bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
     };
-    while let Some(other) = headers.keys().find(looks_alike).cloned() {
-        headers.remove(other);
-    }
+    headers.retain(|other| !looks_alike(other));
 }
 
 /// A name that ends in `*` (a token character, though no real field has it) stands for all that begin so.
-fn remove(name: &HeaderName, headers: &mut HeaderMap) {
+fn remove(name: &HeaderName, headers: &mut Fields) {
     let Some(prefix) = name.as_str().strip_suffix('*') else {
         headers.remove(name);
         return;
     };
-    let found: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(prefix) && !is_protected(name))
-        .cloned()
-        .collect();
-    for name in found {
-        headers.remove(name);
-    }
+    headers.retain(|name| !name.as_str().starts_with(prefix) || is_protected(name));
 }
 
 fn is_protected(name: &HeaderName) -> bool {

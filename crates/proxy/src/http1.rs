@@ -43,7 +43,9 @@ pub(crate) mod server;
 
 use std::io;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
+
+use crate::fields::Fields;
 
 /// Why a message came to no good end.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +94,7 @@ impl Error {
 }
 
 /// Does a field that is a list have this member?
-fn says(headers: &HeaderMap, name: &HeaderName, member: &[u8]) -> bool {
+fn says(headers: &Fields, name: &HeaderName, member: &[u8]) -> bool {
     let mut members =
         headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     members.any(|found| found.trim_ascii().eq_ignore_ascii_case(member))

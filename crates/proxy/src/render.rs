@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderValue, Version};
 use plenipo_model::{Operator, Segment, Template};
 
 use crate::client_certificate::url_encoded_pem;
 use crate::exchange::{Exchange, Shown, Tls};
+use crate::fields::Fields;
 
 mod start_time;
 #[cfg(test)]
@@ -23,11 +24,11 @@ pub struct Facts<'a> {
     /// The exchange. One without a path is a relayed connection: everything about requests is missing.
     pub exchange: &'a Exchange,
     /// The request's headers; none = those the exchange kept.
-    pub request: Option<&'a HeaderMap>,
+    pub request: Option<&'a Fields>,
     /// The response's headers; none = those the exchange kept.
-    pub response: Option<&'a HeaderMap>,
+    pub response: Option<&'a Fields>,
     /// The response's trailers; none = those the exchange kept.
-    pub trailers: Option<&'a HeaderMap>,
+    pub trailers: Option<&'a Fields>,
     /// From the head's arrival to the last byte of the response; none while it is under way.
     pub duration: Option<Duration>,
 }
@@ -184,7 +185,7 @@ fn request_value<'a>(name: &'a str, facts: &Facts<'a>) -> Value<'a> {
     }
 }
 
-fn response_value<'a>(name: &str, headers: &'a HeaderMap, exchange: &Exchange) -> Value<'a> {
+fn response_value<'a>(name: &str, headers: &'a Fields, exchange: &Exchange) -> Value<'a> {
     match name {
         ":status" if exchange.status != 0 => Value::owned(exchange.status.to_string()),
         _ => field(headers, name),
@@ -192,7 +193,7 @@ fn response_value<'a>(name: &str, headers: &'a HeaderMap, exchange: &Exchange) -
 }
 
 /// The first value, as Envoy has it; an empty one is a value.
-fn field<'a>(headers: &'a HeaderMap, name: &str) -> Value<'a> {
+fn field<'a>(headers: &'a Fields, name: &str) -> Value<'a> {
     headers.get(name).map_or(Value::Missing, |value| Value::Text(Cow::Borrowed(value.as_bytes())))
 }
 

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, SanType};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
 use crate::exchange::{ClientCertificate, Connection, Exchange, Tls};
+use crate::fields::Fields;
 
 pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -94,13 +95,13 @@ pub(crate) fn exchange(connection: Connection) -> Exchange {
         bytes_received: 12,
         bytes_sent: 345,
         grpc_status: None,
-        kept_request: HeaderMap::new(),
-        kept_response: HeaderMap::new(),
-        kept_trailers: HeaderMap::new(),
+        kept_request: Fields::new(),
+        kept_response: Fields::new(),
+        kept_trailers: Fields::new(),
     }
 }
 
-pub(crate) fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(fields: &[(&str, &str)]) -> Fields {
     fields
         .iter()
         .map(|(name, value)| {
@@ -111,7 +112,7 @@ pub(crate) fn headers(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// All fields in order, for comparison.
-pub(crate) fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn fields(headers: &Fields) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }

@@ -28,7 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -47,6 +47,7 @@ use crate::gate::{Activity, Gate, SLOW_HEAD, Times};
 use crate::http1;
 use crate::http1::encode::Case;
 use crate::io::{Prefixed, Stream};
+use crate::message::{Request, Response};
 use crate::metrics::ListenerMeter;
 use crate::refusal::RefusedRequest;
 use crate::snapshot::routes::Asked;
@@ -146,9 +147,9 @@ async fn serve_http2(
     leave: impl Future<Output = ()>,
     http: Rc<HttpConnection>,
 ) -> hyper::Result<()> {
-    let service = service_fn(move |request: Request<_>| {
-        let (http, request) = (Rc::clone(&http), request.map(Incoming::Hyper));
-        async move { Ok::<_, Infallible>(request_of(http, request).await) }
+    let service = service_fn(move |request: http::Request<_>| {
+        let (http, request) = (Rc::clone(&http), Request::from(request).map(Incoming::Hyper));
+        async move { Ok::<_, Infallible>(request_of(http, request).await.into()) }
     });
     let mut connection = pin!(http2_codec(limits).serve_connection(TokioIo::new(gate), service));
     tokio::select! {

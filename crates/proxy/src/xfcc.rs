@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::{ClientCertDetails, ClientCertHeader};
 
 use crate::client_certificate::url_encoded_pem;
 use crate::exchange::Shown;
+use crate::fields::Fields;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ mod tests;
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Sets, extends or removes the field as `mode` says.
-pub fn client_cert_header(mode: &ClientCertHeader, shown: Option<Shown<'_>>, headers: &mut HeaderMap) {
+pub fn client_cert_header(mode: &ClientCertHeader, shown: Option<Shown<'_>>, headers: &mut Fields) {
     match (mode, shown) {
         (ClientCertHeader::AlwaysForwardOnly, _) | (ClientCertHeader::ForwardOnly, Some(_)) => {}
         (ClientCertHeader::SanitizeSet(details), Some(shown)) => {
@@ -33,7 +34,7 @@ pub fn client_cert_header(mode: &ClientCertHeader, shown: Option<Shown<'_>>, hea
     }
 }
 
-fn set(headers: &mut HeaderMap, mut value: Vec<u8>, hop: &str) {
+fn set(headers: &mut Fields, mut value: Vec<u8>, hop: &str) {
     value.extend_from_slice(hop.as_bytes());
     match HeaderValue::from_bytes(&value) {
         Ok(value) => {

@@ -9,8 +9,9 @@ mod way;
 use std::io::{self, Write, stdout};
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
 use plenipo_proxy::Snapshot;
+use plenipo_proxy::fields::Fields;
 
 use crate::arguments::{ExplainArguments, TableFormat};
 use crate::environment::Environment;
@@ -31,7 +32,7 @@ pub(crate) struct Request {
     named: bool,
     port: u16,
     path: String,
-    headers: HeaderMap,
+    headers: Fields,
     from: std::net::IpAddr,
     /// Who connects to the gateway.
     peer: std::net::IpAddr,
@@ -85,7 +86,7 @@ fn request(arguments: &ExplainArguments) -> anyhow::Result<Request> {
         .parse()
         .map_err(|_| Ending::usage(format!("{:?} cannot be a method", arguments.method)))?;
     let certificate = arguments.cert.as_deref().map(read_certificate).transpose()?;
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     for (name, value) in &arguments.header {
         headers.append(name, value.clone());
     }

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
 use http::header::COOKIE;
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use plenipo_jwt::Refused;
 use plenipo_model::TokenLocation;
+
+use crate::fields::Fields;
+use crate::message::RequestHead;
 
 /// Tokens looked at in one place: each may cost a signature.
 const MOST: usize = 4;
@@ -19,7 +21,7 @@ const MOST: usize = 4;
 /// When there are more than anybody looks at: none goes on unseen.
 pub(super) fn tokens<'a>(
     location: &'a TokenLocation,
-    parts: &'a Parts,
+    parts: &'a RequestHead,
 ) -> Result<Vec<Cow<'a, str>>, Refused> {
     let tokens: Vec<_> = match location {
         TokenLocation::Header { name, prefix } => {
@@ -41,7 +43,7 @@ pub(super) fn tokens<'a>(
 }
 
 /// Takes the tokens in this place out of the request.
-pub(super) fn remove(location: &TokenLocation, parts: &mut Parts) {
+pub(super) fn remove(location: &TokenLocation, parts: &mut RequestHead) {
     match location {
         TokenLocation::Header { name, .. } => {
             parts.headers.remove(name);
@@ -84,7 +86,7 @@ fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
     (is_it && !value.is_empty()).then_some(value)
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn cookies(headers: &Fields) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii)
 }

@@ -4,20 +4,21 @@ use http::Request;
 use proptest::prelude::*;
 
 use super::*;
+use crate::message;
 
 fn header(name: &'static str, prefix: &str) -> TokenLocation {
     TokenLocation::Header { name: HeaderName::from_static(name), prefix: prefix.to_owned() }
 }
 
-fn parts(target: &str, fields: &[(&str, &str)]) -> Parts {
+fn parts(target: &str, fields: &[(&str, &str)]) -> RequestHead {
     let mut request = Request::get(target);
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    request.body(()).unwrap().into_parts().0
+    message::Request::from(request.body(()).unwrap()).head
 }
 
-fn found(location: &TokenLocation, parts: &Parts) -> Vec<String> {
+fn found(location: &TokenLocation, parts: &RequestHead) -> Vec<String> {
     locations::tokens(location, parts).unwrap().into_iter().map(Cow::into_owned).collect()
 }
 
@@ -66,7 +67,7 @@ proptest! {
         let target = format!("/p?{query}");
         for location in [TokenLocation::Query("t".to_owned()), TokenLocation::Cookie("s".to_owned())] {
             let mut parts = parts(&target, &[("cookie", &cookies)]);
-            let others = |parts: &Parts| {
+            let others = |parts: &RequestHead| {
                 let query: Vec<String> = parts.uri.query().unwrap_or_default().split('&')
                     .filter(|pair| !pair.is_empty() && !pair.starts_with("t=") && !pair.starts_with("%74="))
                     .map(str::to_owned).collect();

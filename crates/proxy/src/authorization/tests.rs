@@ -173,14 +173,14 @@ fn exchange(case: &Case) -> Exchange {
     Exchange { client: "203.0.113.9".parse().unwrap(), ..Exchange::begin(&Rc::new(connection)) }
 }
 
-fn parts(case: &Case) -> Parts {
+fn parts(case: &Case) -> RequestHead {
     let mut request =
         Request::builder().method(Method::from_bytes(case.method.as_bytes()).unwrap()).uri(case.path);
     request = request.header("host", case.host);
     for team in &case.team {
         request = request.header("x-team", *team);
     }
-    request.body(()).unwrap().into_parts().0
+    crate::message::Request::from(request.body(()).unwrap()).head
 }
 
 proptest! {

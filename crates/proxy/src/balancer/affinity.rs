@@ -2,24 +2,24 @@
 
 use std::net::SocketAddr;
 
-use http::HeaderMap;
 use plenipo_model::{BalancerAnswers, Cluster, Forward, StickyEndpoint, StickyTargets};
 
 use super::cookies;
+use crate::fields::Fields;
 use crate::request;
 
 /// What seals a choice among targets; clusters have names of their own.
 const TARGETS: &str = "\0targets";
 
 /// The target of a weighted forward that a client was sent to before.
-pub(crate) fn target(rule: &Forward, headers: &HeaderMap) -> Option<usize> {
+pub(crate) fn target(rule: &Forward, headers: &Fields) -> Option<usize> {
     let StickyTargets { cookie, companion, .. } = rule.sticky.as_ref()?;
     let cluster = choice(cookie, companion.as_deref(), TARGETS, headers)?;
     rule.targets.iter().position(|target| *target.cluster == *cluster)
 }
 
 /// The endpoint of a cluster that a client was sent to before.
-pub(crate) fn endpoint(cluster: &Cluster, headers: &HeaderMap) -> Option<SocketAddr> {
+pub(crate) fn endpoint(cluster: &Cluster, headers: &Fields) -> Option<SocketAddr> {
     let StickyEndpoint { cookie, companion, app_cookie, .. } = cluster.sticky.as_ref()?;
     if let Some(name) = app_cookie {
         request::cookie(headers, name)?;
@@ -27,7 +27,7 @@ pub(crate) fn endpoint(cluster: &Cluster, headers: &HeaderMap) -> Option<SocketA
     choice(cookie, companion.as_deref(), &cluster.name, headers)?.parse().ok()
 }
 
-fn choice(cookie: &str, companion: Option<&str>, scope: &str, headers: &HeaderMap) -> Option<String> {
+fn choice(cookie: &str, companion: Option<&str>, scope: &str, headers: &Fields) -> Option<String> {
     let names = [Some(cookie), companion].into_iter().flatten();
     names.filter_map(|name| request::cookie(headers, name)).find_map(|value| cookies::open(value, scope))
 }
@@ -40,7 +40,7 @@ pub(crate) fn remember(
     cluster: &Cluster,
     before: Option<SocketAddr>,
     answered: SocketAddr,
-    response: &mut HeaderMap,
+    response: &mut Fields,
 ) {
     if let Some(StickyTargets { cookie, companion, duration }) = &rule.sticky
         && let Some(value) = cookies::seal(&cluster.name, TARGETS, Some(*duration))

@@ -1,11 +1,12 @@
 //! Answers that a load balancer makes itself: which status, and what the page looks like.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header, response};
+use http::{HeaderValue, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 use plenipo_model::BalancerAnswers;
 
 use crate::failure::Failure;
+use crate::message::ResponseHead;
 
 /// Name of the Application Load Balancer's server.
 const SERVER: HeaderValue = HeaderValue::from_static("awselb/2.0");
@@ -33,13 +34,13 @@ pub(crate) fn status(style: BalancerAnswers, failure: Failure) -> StatusCode {
 }
 
 /// Writes the page of a status into an answer that has no body of its own.
-pub(crate) fn page(style: BalancerAnswers, parts: &mut response::Parts) -> Bytes {
+pub(crate) fn page(style: BalancerAnswers, parts: &mut ResponseHead) -> Bytes {
     let status = parts.status.as_u16();
     let page = match style {
         BalancerAnswers::Application => title(status).map(application),
         BalancerAnswers::Classic => {
             if let Some(phrase) = phrase(status) {
-                parts.extensions.insert(ReasonPhrase::from_static(phrase));
+                parts.reason = Some(Box::new(ReasonPhrase::from_static(phrase)));
             }
             None
         }
@@ -51,7 +52,7 @@ pub(crate) fn page(style: BalancerAnswers, parts: &mut response::Parts) -> Bytes
 }
 
 /// What every answer made here carries, fixed responses and redirects too.
-pub(crate) fn sign(style: BalancerAnswers, parts: &mut response::Parts) {
+pub(crate) fn sign(style: BalancerAnswers, parts: &mut ResponseHead) {
     if style == BalancerAnswers::Application {
         parts.headers.insert(header::SERVER, SERVER);
     }
@@ -117,8 +118,8 @@ fn phrase(status: u16) -> Option<&'static [u8]> {
 mod tests {
     use super::*;
 
-    fn answer(style: BalancerAnswers, status: u16) -> (response::Parts, Bytes) {
-        let (mut parts, ()) = http::Response::builder().status(status).body(()).expect("valid").into_parts();
+    fn answer(style: BalancerAnswers, status: u16) -> (ResponseHead, Bytes) {
+        let mut parts = ResponseHead::of(StatusCode::from_u16(status).expect("a status"));
         let body = page(style, &mut parts);
         (parts, body)
     }
@@ -137,7 +138,7 @@ mod tests {
     fn the_classic_one_has_words_and_no_pages() {
         let (parts, body) = answer(BalancerAnswers::Classic, 504);
         assert!(body.is_empty());
-        let phrase = parts.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
+        let phrase = parts.reason.as_deref().map(ReasonPhrase::as_bytes);
         assert_eq!(phrase, Some(&b"GATEWAY_TIMEOUT"[..]));
     }
 

@@ -1,6 +1,6 @@
 //! What targets are told about a client's certificate: `X-Amzn-Mtls-*`.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::ClientCertificateFields;
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
@@ -9,9 +9,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::client_certificate::url_encoded_pem;
 use crate::exchange::Tls;
+use crate::fields::Fields;
 
 /// Removes what the client sent by these names, and writes what is known.
-pub(super) fn write(fields: &ClientCertificateFields, tls: Option<&Tls>, headers: &mut HeaderMap) {
+pub(super) fn write(fields: &ClientCertificateFields, tls: Option<&Tls>, headers: &mut Fields) {
     let sent: Vec<HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with(ClientCertificateFields::PREFIX))
@@ -36,7 +37,7 @@ pub(super) fn write(fields: &ClientCertificateFields, tls: Option<&Tls>, headers
     }
 }
 
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+fn set(headers: &mut Fields, name: &HeaderName, value: &str) {
     // Names are escaped and PEM is encoded: what is told is printable.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

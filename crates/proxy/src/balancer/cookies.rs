@@ -7,10 +7,12 @@ use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use plenipo_model::BalancerAnswers;
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+use crate::fields::Fields;
 
 /// A balancer's cookie lives so long at the client, however long the choice in it holds.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -51,7 +53,7 @@ pub(super) fn open(value: &str, scope: &str) -> Option<String> {
 }
 
 /// Does a response set this cookie?
-pub(super) fn is_set(headers: &HeaderMap, wanted: &str) -> bool {
+pub(super) fn is_set(headers: &Fields, wanted: &str) -> bool {
     headers.get_all(header::SET_COOKIE).iter().any(|line| {
         let name = line.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
         name.trim_ascii() == wanted.as_bytes()
@@ -65,7 +67,7 @@ pub(super) fn set(
     companion: Option<&str>,
     value: &str,
     holds: Option<Duration>,
-    response: &mut HeaderMap,
+    response: &mut Fields,
 ) {
     let attributes = match (style, holds) {
         (BalancerAnswers::Application, _) => format!("; Expires={}; Path=/", date(SystemTime::now() + KEPT)),

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::{BalancerRules, ForwardedFor, TlsFields};
 
 use super::head::scheme;
 use super::{certificate, trace_id};
 use crate::exchange::Connection;
+use crate::fields::Fields;
 use crate::random::Random;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -15,12 +16,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// Writes all fields that the balancer answers for.
-pub(super) fn write(
-    rules: &BalancerRules,
-    connection: &Connection,
-    random: &Random,
-    headers: &mut HeaderMap,
-) {
+pub(super) fn write(rules: &BalancerRules, connection: &Connection, random: &Random, headers: &mut Fields) {
     if rules.drop_invalid_fields {
         drop_invalid(headers);
     }
@@ -44,13 +40,13 @@ pub(super) fn write(
 }
 
 /// How many addresses the lines of `X-Forwarded-For` hold.
-pub(super) fn forwarded_addresses(headers: &HeaderMap) -> usize {
+pub(super) fn forwarded_addresses(headers: &Fields) -> usize {
     let entries =
         headers.get_all(FORWARDED_FOR).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
     entries.filter(|entry| !entry.trim_ascii().is_empty()).count()
 }
 
-fn append(with_port: bool, connection: &Connection, headers: &mut HeaderMap) {
+fn append(with_port: bool, connection: &Connection, headers: &mut Fields) {
     let mut list: Vec<u8> = Vec::new();
     for line in headers.get_all(FORWARDED_FOR).iter().filter(|line| !line.is_empty()) {
         list.extend_from_slice(line.as_bytes());
@@ -74,7 +70,7 @@ fn client(with_port: bool, connection: &Connection) -> HeaderValue {
 }
 
 /// Names of anything but letters, digits and dashes.
-fn drop_invalid(headers: &mut HeaderMap) {
+fn drop_invalid(headers: &mut Fields) {
     let invalid: Vec<HeaderName> = headers
         .keys()
         .filter(|name| !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))

@@ -1,13 +1,14 @@
 //! A request's head, as a load balancer reads it.
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use plenipo_model::{BalancerAnswers, BalancerRules, ClientProtocol, ForwardedFor, HttpLimits};
 
 use super::{fields, host};
 use crate::exchange::Connection;
 use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::random::Random;
 use crate::request::{self, Client, Host};
 
@@ -27,7 +28,7 @@ pub(crate) fn understand(
     limits: &HttpLimits,
     connection: &Connection,
     random: &Random,
-    parts: &mut Parts,
+    parts: &mut RequestHead,
 ) -> Result<(Host, Client), Failure> {
     let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     check_sizes(target, parts, limits)?;
@@ -59,7 +60,7 @@ pub(crate) fn understand(
 }
 
 /// Does the client speak what the targets demand of it?
-pub(crate) fn speaks(demand: ClientProtocol, parts: &Parts) -> bool {
+pub(crate) fn speaks(demand: ClientProtocol, parts: &RequestHead) -> bool {
     let http2 = parts.version == Version::HTTP_2;
     let content_type = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let grpc = content_type.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"));
@@ -71,7 +72,7 @@ pub(crate) fn speaks(demand: ClientProtocol, parts: &Parts) -> bool {
 }
 
 /// Is a response's head larger than a load balancer takes?
-pub(crate) fn exceeds_response(headers: &HeaderMap) -> bool {
+pub(crate) fn exceeds_response(headers: &Fields) -> bool {
     // Few responses have so many fields that adding them up costs anything.
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() > RESPONSE_BYTES
 }
@@ -85,7 +86,7 @@ fn refused(status: u16, details: &'static str) -> Failure {
 }
 
 /// 414 for a long request line; 400 for a long field, or for too many of them.
-fn check_sizes(target: &str, parts: &Parts, limits: &HttpLimits) -> Result<(), Failure> {
+fn check_sizes(target: &str, parts: &RequestHead, limits: &HttpLimits) -> Result<(), Failure> {
     let line = parts.method.as_str().len() + target.len() + " HTTP/1.1\r\n".len() + 1;
     if line > limits.target_bytes {
         return Err(refused(414, "target_too_long"));
@@ -125,7 +126,7 @@ fn check_target(target: &str, method: &Method) -> Result<(), Failure> {
 }
 
 /// More addresses than the balancer goes through? What passes unread is not counted.
-fn exceeds(rules: &BalancerRules, headers: &HeaderMap) -> bool {
+fn exceeds(rules: &BalancerRules, headers: &Fields) -> bool {
     let Some(max) = rules.max_forwarded.filter(|_| rules.forwarded_for == ForwardedFor::Append) else {
         return false;
     };

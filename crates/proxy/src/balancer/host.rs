@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Version, header};
 use plenipo_model::BalancerRules;
 
 use crate::exchange::Connection;
 use crate::failure::Failure;
+use crate::message::RequestHead;
 use crate::request::{self, Host, Refused};
 
 /// The host that rules look at, and the `Host` to write; none leaves what is there.
@@ -19,7 +19,7 @@ use crate::request::{self, Host, Refused};
 pub(super) fn of(
     rules: &BalancerRules,
     connection: &Connection,
-    parts: &Parts,
+    parts: &RequestHead,
 ) -> Result<(Host, Option<HeaderValue>), Failure> {
     let target = parts.uri.authority().map(Authority::as_str);
     let mut lines = parts.headers.get_all(header::HOST).iter();

@@ -2,14 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
+use crate::fields::Fields;
 use crate::random::Random;
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// Begins a trace, or adds this hop to one that has begun.
-pub(super) fn write(headers: &mut HeaderMap, random: &Random) {
+pub(super) fn write(headers: &mut Fields, random: &Random) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
     let own = format!("1-{now:08x}-{:016x}{:08x}", random.next(), random.next() as u32);
     let given = headers.get(&TRACE_ID).and_then(|value| value.to_str().ok());
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_identifier_has_its_time_and_96_bits() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         write(&mut headers, &Random::new());
         let value = headers[TRACE_ID].to_str().expect("text");
         let parts: Vec<_> = value.split('-').collect();

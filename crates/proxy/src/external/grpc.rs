@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use plenipo_model::{ExternalAuthorization, GrpcCheck, UpstreamProtocol};
 use prost::Message as _;
 
@@ -18,6 +18,8 @@ use super::{Answer, Changes, Field, How, NoAnswer, Question, Refused, exchange, 
 use crate::body::RequestBody;
 use crate::client_certificate::url_encoded_pem;
 use crate::exchange::Exchange;
+use crate::fields::Fields;
+use crate::message::{Request, RequestHead};
 use crate::worker::Worker;
 
 const METHOD: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -41,19 +43,20 @@ pub(super) async fn ask(
     let timeout = HeaderValue::from(service.timeout.as_millis().min(99_999_999) as u64);
     let timeout = HeaderValue::from_bytes(&[timeout.as_bytes(), b"m"].concat()).expect("digits and a letter");
     let request = |_| {
-        let request = Request::post(uri.clone())
-            .version(Version::HTTP_2)
-            .header(header::CONTENT_TYPE, "application/grpc")
-            .header(header::TE, "trailers")
-            .header("grpc-timeout", &timeout);
-        Ok(request.body(RequestBody::whole(message.clone()))?)
+        let mut headers = Fields::new();
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.append(header::TE, HeaderValue::from_static("trailers"));
+        headers.append("grpc-timeout", timeout.clone());
+        let (method, uri, version) = (Method::POST, uri.clone(), Version::HTTP_2);
+        let head = RequestHead { method, uri, version, headers };
+        Ok(Request { head, body: RequestBody::whole(message.clone()) })
     };
     let (parts, whole) = exchange(worker, service, &upstream, question, request).await?;
     let (body, trailers) = whole?;
     if parts.status != StatusCode::OK {
         return Err(NoAnswer::Status(parts.status));
     }
-    let code = |headers: &HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse::<i32>().ok();
+    let code = |headers: &Fields| headers.get("grpc-status")?.to_str().ok()?.parse::<i32>().ok();
     match code(&trailers).or_else(|| code(&parts.headers)) {
         Some(0) => read(&body),
         other => Err(NoAnswer::Grpc(other.unwrap_or(2))),
@@ -182,7 +185,7 @@ fn read(body: &[u8]) -> Result<Answer, NoAnswer> {
             let remove = ok.headers_to_remove.iter().chain(unwritable);
             let remove = remove.filter_map(|name| name.parse().ok()).collect();
             let request = ok.headers.into_iter().filter_map(field).collect();
-            let mut response = HeaderMap::new();
+            let mut response = Fields::new();
             for field in ok.response_headers_to_add.into_iter().filter_map(field) {
                 response.append(field.name, field.value);
             }
@@ -199,12 +202,12 @@ fn refused(denied: DeniedHttpResponse) -> Refused {
     let status = denied.status.and_then(|status| StatusCode::from_u16(u16::try_from(status.code).ok()?).ok());
     // What is below is no answer. (With a success some show a page to sign in.)
     let status = status.filter(|status| status.as_u16() >= 200);
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     for Field { name, value, how } in denied.headers.into_iter().filter_map(field) {
         match how {
             How::Append => headers.append(name, value),
-            _ => headers.insert(name, value).is_some(),
-        };
+            _ => drop(headers.insert(name, value)),
+        }
     }
     Refused { status: status.unwrap_or(StatusCode::FORBIDDEN), headers, body: Bytes::from(denied.body) }
 }

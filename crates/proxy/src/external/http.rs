@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, HOST, LOCATION};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, Version};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use plenipo_model::{CheckPath, ExternalAuthorization, HttpCheck, NameMatch, SignIn, UpstreamProtocol};
 
@@ -10,7 +10,9 @@ use super::{
     Answer, Changes, Field, How, NoAnswer, Question, Refused, end_to_end, exchange, is_protected, upstream,
 };
 use crate::body::RequestBody;
+use crate::fields::Fields;
 use crate::headers;
+use crate::message::{Request, RequestHead};
 use crate::render::{Facts, render, render_header};
 use crate::worker::Worker;
 
@@ -79,7 +81,7 @@ fn path(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> Result
     PathAndQuery::try_from(text).map_err(|error| NoAnswer::Question(error.into()))
 }
 
-fn fields(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> HeaderMap {
+fn fields(check: &HttpCheck, question: &Question<'_>, facts: &Facts<'_>) -> Fields {
     let own = &question.parts.headers;
     let mut headers = end_to_end(own, |name| matches(&check.request_headers, name));
     for added in &check.added {
@@ -103,27 +105,28 @@ fn request(
     protocol: UpstreamProtocol,
     secure: bool,
     path: &PathAndQuery,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Result<Request<RequestBody>, NoAnswer> {
     let body = question.body.clone().filter(|body| !body.is_empty());
-    let mut request = Request::new(body.map_or_else(RequestBody::empty, RequestBody::whole));
-    *request.method_mut() = check.method.clone().unwrap_or_else(|| question.parts.method.clone());
-    *request.headers_mut() = headers.clone();
-    *request.uri_mut() = match protocol {
-        UpstreamProtocol::Http1 => Uri::from(path.clone()),
+    let method = check.method.clone().unwrap_or_else(|| question.parts.method.clone());
+    let mut headers = headers.clone();
+    let (uri, version) = match protocol {
+        UpstreamProtocol::Http1 => (Uri::from(path.clone()), Version::HTTP_11),
         UpstreamProtocol::Http2 => {
-            let host = request.headers_mut().remove(HOST);
+            let host = headers.remove(HOST);
             let authority = host.as_ref().map_or(&b""[..], |host| host.as_bytes());
-            *request.version_mut() = Version::HTTP_2;
             let scheme = if secure { "https" } else { "http" };
-            Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone()).build()?
+            let uri =
+                Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone()).build()?;
+            (uri, Version::HTTP_2)
         }
     };
-    Ok(request)
+    let head = RequestHead { method, uri, version, headers };
+    Ok(Request { head, body: body.map_or_else(RequestBody::empty, RequestBody::whole) })
 }
 
 /// What a yes changes. A field that only the service may set is not left as the client sent it.
-fn changes(check: &HttpCheck, sent: &HeaderMap, answer: &HeaderMap) -> Changes {
+fn changes(check: &HttpCheck, sent: &Fields, answer: &Fields) -> Changes {
     let mut remove = own(check, sent);
     let named = answer.keys().filter(|name| matches(&check.upstream_headers, name) && !is_protected(name));
     let named: Vec<_> = named.cloned().collect();
@@ -143,7 +146,7 @@ fn changes(check: &HttpCheck, sent: &HeaderMap, answer: &HeaderMap) -> Changes {
 
 /// The fields that only the service may set: those named exactly, and of the families that are named those that were sent,
 /// also under names that upstreams may take for theirs.
-pub(super) fn own(check: &HttpCheck, sent: &HeaderMap) -> Vec<HeaderName> {
+pub(super) fn own(check: &HttpCheck, sent: &Fields) -> Vec<HeaderName> {
     let exact = check.upstream_headers.iter().filter_map(|name| match name {
         NameMatch::Exact(name) => name.parse().ok(),
         _ => None,
@@ -189,7 +192,7 @@ fn elsewhere(sign_in: &SignIn, question: &Question<'_>, facts: &Facts<'_>) -> Re
         let separator = if url.contains('?') { '&' } else { '?' };
         url.push_str(&format!("{separator}{parameter}={}", utf8_percent_encode(&wanted, KEPT)));
     }
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     if let Ok(location) = HeaderValue::from_str(&url) {
         headers.insert(LOCATION, location);
     }

@@ -2,11 +2,14 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, response};
+use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use memchr::memchr;
 
 use super::{Error, parse};
+use crate::fields::Fields;
+use crate::message::RequestHead;
+use crate::message::ResponseHead;
 
 /// Bytes of the extensions of all chunks of a body. Nobody needs any; without end they would keep us busy with nothing.
 const MOST_EXTENSION: usize = 16 * 1024;
@@ -73,11 +76,12 @@ impl Decoder {
     ///
     /// # Errors
     /// When the head leaves it open. (What is merely doubtful does not come this far.)
-    pub(super) fn of_request(head: &mut request::Parts, most_fields: usize) -> Result<(Self, bool), Error> {
+    pub(super) fn of_request(head: &mut RequestHead, most_fields: usize) -> Result<(Self, bool), Error> {
         let headers = &mut head.headers;
         let length = content_length(headers)?;
-        if let Some(coding) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
-            if head.version == Version::HTTP_10 || !ends_in_chunks(coding) {
+        let in_chunks = headers.get_all(TRANSFER_ENCODING).iter().next_back().map(ends_in_chunks);
+        if let Some(in_chunks) = in_chunks {
+            if head.version == Version::HTTP_10 || !in_chunks {
                 return Err(Error::Malformed("Transfer-Encoding does not end in chunks"));
             }
             return Ok((Self::chunked(most_fields), headers.remove(CONTENT_LENGTH).is_some()));
@@ -94,7 +98,7 @@ impl Decoder {
     /// # Errors
     /// When the head leaves it open.
     pub(super) fn of_response(
-        head: &response::Parts,
+        head: &ResponseHead,
         method: &Method,
         most_fields: usize,
     ) -> Result<Self, Error> {
@@ -285,9 +289,9 @@ fn ends_in_chunks(coding: &HeaderValue) -> bool {
 ///
 /// # Errors
 /// When it is no number, or says different things.
-pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+pub(super) fn content_length(headers: &Fields) -> Result<Option<u64>, Error> {
     let mut length = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
+    for value in headers.get_all(CONTENT_LENGTH).iter() {
         for number in value.as_bytes().split(|byte| *byte == b',') {
             let number =
                 decimal(number.trim_ascii()).ok_or(Error::Malformed("Content-Length is no number"))?;

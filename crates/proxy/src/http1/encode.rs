@@ -9,13 +9,15 @@ use http::header::{
     DATE, HOST, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
-use hyper::ext::ReasonPhrase;
 
 use super::decode::content_length;
 use super::output::Output;
 use super::{Error, says};
+use crate::fields::Fields;
+use crate::message::RequestHead;
+use crate::message::ResponseHead;
 
 /// Most heads are shorter than this.
 const HEAD: usize = 1000;
@@ -116,11 +118,11 @@ pub(crate) struct Head<'a> {
     /// Path and query.
     pub(crate) target: &'a str,
     /// Fields.
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) headers: &'a Fields,
 }
 
-impl<'a> From<&'a request::Parts> for Head<'a> {
-    fn from(parts: &'a request::Parts) -> Self {
+impl<'a> From<&'a RequestHead> for Head<'a> {
+    fn from(parts: &'a RequestHead) -> Self {
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         Self { method: &parts.method, target, headers: &parts.headers }
     }
@@ -159,7 +161,7 @@ pub(super) fn request(head: Head<'_>, body: Option<SizeHint>, output: &mut Outpu
 
 /// How the body of a request is framed, by what its fields say and what is known of it, and the `Content-Length` that they
 /// do not say.
-fn request_framing(headers: &HeaderMap, body: Option<SizeHint>) -> Result<(Framing, Option<u64>), Error> {
+fn request_framing(headers: &Fields, body: Option<SizeHint>) -> Result<(Framing, Option<u64>), Error> {
     let Some(size) = body else { return Ok((Framing::Length(0), None)) };
     if !headers.contains_key(TRANSFER_ENCODING) {
         if let Some(length) = content_length(headers)? {
@@ -198,7 +200,7 @@ impl Asked {
 /// # Errors
 /// When it is no final response, or its `Content-Length` is no length.
 pub(super) fn response(
-    head: &response::Parts,
+    head: &ResponseHead,
     body: Option<SizeHint>,
     asked: &Asked,
     case: Case,
@@ -248,7 +250,7 @@ pub(super) fn response(
 
 /// How the body of a response is framed, and the `Content-Length` that is told.
 fn response_framing(
-    head: &response::Parts,
+    head: &ResponseHead,
     body: Option<SizeHint>,
     asked: &Asked,
 ) -> Result<(Framing, Option<u64>), Error> {
@@ -275,8 +277,8 @@ fn response_framing(
     })
 }
 
-fn status_line(head: &response::Parts, version: Version, text: &mut Vec<u8>) {
-    let reason = head.extensions.get::<ReasonPhrase>();
+fn status_line(head: &ResponseHead, version: Version, text: &mut Vec<u8>) {
+    let reason = head.reason.as_deref();
     let version: &[u8] = if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
     text.extend_from_slice(version);
     text.extend_from_slice(head.status.as_str().as_bytes());
@@ -289,7 +291,7 @@ fn status_line(head: &response::Parts, version: Version, text: &mut Vec<u8>) {
 }
 
 /// The trailers that `Trailer` names.
-fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+fn announced(headers: &Fields) -> Vec<HeaderName> {
     let names =
         headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()

@@ -3,13 +3,15 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http::{request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use httparse::{Header, Status};
 use hyper::ext::ReasonPhrase;
 use memchr::memchr_iter;
 
 use super::Error;
+use crate::fields::Fields;
+use crate::message::RequestHead;
+use crate::message::ResponseHead;
 
 /// Fields that are parsed without asking for memory.
 const USUAL: usize = 256;
@@ -28,11 +30,7 @@ const UNENDING: Error = Error::Malformed("the head does not end where it seems t
 ///
 /// # Errors
 /// What is no head, as soon as that shows.
-pub(super) fn request(
-    bytes: &mut BytesMut,
-    seen: usize,
-    most: usize,
-) -> Result<Option<request::Parts>, Error> {
+pub(super) fn request(bytes: &mut BytesMut, seen: usize, most: usize) -> Result<Option<RequestHead>, Error> {
     let Some(head) = complete(bytes, seen, |beginning| request_in(beginning, most, |_| Ok(())))? else {
         return Ok(None);
     };
@@ -45,7 +43,7 @@ pub(super) fn response(
     bytes: &mut BytesMut,
     seen: usize,
     most: usize,
-) -> Result<Option<response::Parts>, Error> {
+) -> Result<Option<ResponseHead>, Error> {
     let Some(head) = complete(bytes, seen, |beginning| response_in(beginning, most, |_| Ok(())))? else {
         return Ok(None);
     };
@@ -57,7 +55,7 @@ pub(super) fn response(
 pub(super) fn trailers(section: &Bytes, most: usize) -> Result<HeaderMap, Error> {
     let mut fields = vec![httparse::EMPTY_HEADER; most];
     match httparse::parse_headers(section, &mut fields) {
-        Ok(Status::Complete((_, fields))) => map_of(section, fields),
+        Ok(Status::Complete((_, fields))) => fields.iter().map(|parsed| field_of(section, parsed)).collect(),
         Ok(Status::Partial) => Err(Error::Malformed("the trailers are malformed")),
         Err(error) => Err(malformed(error)),
     }
@@ -146,50 +144,53 @@ fn response_in<'b, T>(
     })
 }
 
-fn request_of(head: &Bytes, parsed: &httparse::Request<'_, '_>) -> Result<request::Parts, Error> {
+fn request_of(head: &Bytes, parsed: &httparse::Request<'_, '_>) -> Result<RequestHead, Error> {
     let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes());
     let target = parsed.path.unwrap_or_default().as_bytes();
     if target.len() > LONGEST_TARGET {
         return Err(Error::TargetTooLong);
     }
     let target = Uri::from_maybe_shared(head.slice_ref(target));
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = method.map_err(|_| Error::Malformed("the method is malformed"))?;
-    parts.uri = target.map_err(|_| Error::Malformed("the target is malformed"))?;
-    parts.version = version(parsed.version);
-    parts.headers = map_of(head, parsed.headers)?;
-    Ok(parts)
+    Ok(RequestHead {
+        method: method.map_err(|_| Error::Malformed("the method is malformed"))?,
+        uri: target.map_err(|_| Error::Malformed("the target is malformed"))?,
+        version: version(parsed.version),
+        headers: fields_of(head, parsed.headers)?,
+    })
 }
 
-fn response_of(head: &Bytes, parsed: &httparse::Response<'_, '_>) -> Result<response::Parts, Error> {
+fn response_of(head: &Bytes, parsed: &httparse::Response<'_, '_>) -> Result<ResponseHead, Error> {
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default());
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = status.map_err(|_| Error::Malformed("the status is malformed"))?;
-    parts.version = version(parsed.version);
-    parts.headers = map_of(head, parsed.headers)?;
-    let reason = parsed.reason.unwrap_or_default();
-    if parts.status.canonical_reason() != Some(reason)
-        && let Ok(reason) = ReasonPhrase::try_from(head.slice_ref(reason.as_bytes()))
-    {
-        parts.extensions.insert(reason);
-    }
-    Ok(parts)
+    let status = status.map_err(|_| Error::Malformed("the status is malformed"))?;
+    let reason = parsed.reason.filter(|reason| status.canonical_reason() != Some(*reason));
+    let reason = reason.and_then(|text| ReasonPhrase::try_from(head.slice_ref(text.as_bytes())).ok());
+    Ok(ResponseHead {
+        status,
+        version: version(parsed.version),
+        headers: fields_of(head, parsed.headers)?,
+        reason: reason.map(Box::new),
+    })
 }
 
 fn version(minor: Option<u8>) -> Version {
     if minor == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-fn map_of(head: &Bytes, fields: &[Header<'_>]) -> Result<HeaderMap, Error> {
-    const MALFORMED: Error = Error::Malformed("a header field is malformed");
-    let mut headers = HeaderMap::with_capacity(fields.len() + ADDED);
-    for Header { name, value } in fields {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?;
-        // Of an empty value there is no place to point at.
-        let value = if value.is_empty() { Bytes::new() } else { head.slice_ref(value) };
-        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| MALFORMED)?);
+fn fields_of(head: &Bytes, parsed: &[Header<'_>]) -> Result<Fields, Error> {
+    let mut fields = Fields::with_capacity(parsed.len() + ADDED);
+    for parsed in parsed {
+        let (name, value) = field_of(head, parsed)?;
+        fields.append(name, value);
     }
-    Ok(headers)
+    Ok(fields)
+}
+
+fn field_of(head: &Bytes, Header { name, value }: &Header<'_>) -> Result<(HeaderName, HeaderValue), Error> {
+    const MALFORMED: Error = Error::Malformed("a header field is malformed");
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?;
+    // Of an empty value there is no place to point at.
+    let value = if value.is_empty() { Bytes::new() } else { head.slice_ref(value) };
+    Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| MALFORMED)?))
 }
 
 fn malformed(error: httparse::Error) -> Error {

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use http_body::Body as HttpBody;
 
 use super::Error;
@@ -22,6 +22,7 @@ use super::encode::{Asked, Case, Framing};
 use crate::codec::Incoming;
 use crate::gate::Gate;
 use crate::io::Prefixed;
+use crate::message::{Request, Response, ResponseHead};
 use wire::{Received, Wire};
 
 pub(crate) use body::Body;
@@ -127,7 +128,7 @@ impl Shared {
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let Received { head, decoder, mut asked } = *received;
-        let request = Request::from_parts(head, Incoming::Request(Body::new(&self.0, decoder)));
+        let request = Request { head, body: Incoming::Request(Body::new(&self.0, decoder)) };
         let response = {
             let mut answering = pin!(service(request));
             poll_fn(|cx| self.poll_answer(answering.as_mut(), cx)).await?
@@ -160,7 +161,7 @@ impl Shared {
         response: Response<B>,
         asked: Asked,
     ) -> Result<bool, Error> {
-        let (head, body) = response.into_parts();
+        let Response { head, body } = response;
         let size = (!body.is_end_stream()).then(|| body.size_hint());
         let (mut framing, keep_alive) = self.0.borrow_mut().begin(&head, size, asked)?;
         drop(head);
@@ -224,8 +225,7 @@ impl Shared {
     /// Answers a head that is none.
     async fn refuse(&self, error: &Error) {
         let Some(status) = error.status() else { return };
-        let (mut head, ()) = Response::new(()).into_parts();
-        head.status = status;
+        let head = ResponseHead::of(status);
         if self.0.borrow_mut().begin(&head, None, Asked::nothing()).is_ok()
             && poll_fn(|cx| self.0.borrow_mut().poll_flush(cx)).await.is_ok()
         {

@@ -8,7 +8,6 @@ mod server;
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -16,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use crate::codec::{Error, Incoming};
+use crate::fields::Fields;
 
 /// Two ends of a connection.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -49,7 +49,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Fields, whatever their order.
-fn fields(headers: &HeaderMap) -> BTreeSet<String> {
+fn fields(headers: &Fields) -> BTreeSet<String> {
     let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| format!("{name}: {value:?}");
     headers.iter().map(text).collect()
 }
@@ -68,7 +68,7 @@ async fn read(mut body: Incoming) -> (Bytes, End) {
     while let Some(frame) = body.frame().await {
         match frame.map(http_body::Frame::into_data) {
             Ok(Ok(data)) => bytes.extend_from_slice(&data),
-            Ok(Err(frame)) => trailers = fields(frame.trailers_ref().expect("data or trailers")),
+            Ok(Err(frame)) => trailers = fields(&frame.into_trailers().expect("data or trailers").into()),
             Err(error) if error.is_malformed() => return (bytes.freeze(), End::Malformed),
             Err(_) => return (bytes.freeze(), End::Broken),
         }

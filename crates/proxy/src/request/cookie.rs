@@ -1,10 +1,12 @@
 //! Cookies that a request brings.
 
+use http::HeaderValue;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+
+use crate::fields::Fields;
 
 /// The value of the first cookie of this name, without quotes around it (RFC 6265 §4.2).
-pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+pub fn cookie<'a>(headers: &'a Fields, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
@@ -14,7 +16,7 @@ pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 
 /// Makes one line of the several that HTTP/2 clients send cookies in: outside of HTTP/2 there may be one only (RFC 9113
 /// §8.2.3).
-pub fn join_cookies(headers: &mut HeaderMap) {
+pub fn join_cookies(headers: &mut Fields) {
     let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if lines.len() < 2 {
         return;
@@ -31,7 +33,7 @@ mod tests {
 
     #[test]
     fn several_lines_become_one() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         join_cookies(&mut headers);
         assert!(headers.is_empty());
         for line in ["a=1", "b=2; c=3", "d=4"] {
@@ -43,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_first_of_its_name_counts() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.append(COOKIE, HeaderValue::from_static("a=1; b=\"2\";c = 3 ; b=4"));
         headers.append(COOKIE, HeaderValue::from_static("d=5=5"));
         for (name, value) in

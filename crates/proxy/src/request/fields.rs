@@ -1,10 +1,11 @@
 //! Header fields: which may come in at all, and which end at this hop.
 
 use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use plenipo_model::{HttpLimits, UnderscorePolicy};
 
 use super::Refused;
+use crate::fields::Fields;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ mod tests;
 /// # Errors
 /// 400 for a name with an underscore when those are rejected; 417 for `Expect` other than `100-continue`
 /// (RFC 9110 §10.1.1).
-pub fn check_headers(headers: &mut HeaderMap, underscores: UnderscorePolicy) -> Result<(), Refused> {
+pub fn check_headers(headers: &mut Fields, underscores: UnderscorePolicy) -> Result<(), Refused> {
     let has_underscore = |name: &HeaderName| name.as_str().contains('_');
     match underscores {
         UnderscorePolicy::Allow => {}
@@ -45,7 +46,7 @@ pub fn check_headers(headers: &mut HeaderMap, underscores: UnderscorePolicy) -> 
 /// # Errors
 /// 414 for a target that is too long, 431 for too many fields or too many bytes of them (name, value and 32 each, as
 /// RFC 9113 §6.5.2 counts).
-pub fn check_limits(target_length: usize, headers: &HeaderMap, limits: &HttpLimits) -> Result<(), Refused> {
+pub fn check_limits(target_length: usize, headers: &Fields, limits: &HttpLimits) -> Result<(), Refused> {
     if target_length > limits.target_bytes {
         return Err(Refused { status: StatusCode::URI_TOO_LONG, details: "target_too_long" });
     }
@@ -63,7 +64,7 @@ pub fn check_limits(target_length: usize, headers: &HeaderMap, limits: &HttpLimi
 /// Removes what is meant for this hop only (RFC 9110 §7.6.1), requests and responses alike. `te: trailers` stays
 /// (gRPC needs it); an upgrade that shall go through, and `transfer-encoding`, are set again by whoever frames the next
 /// hop.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub fn strip_hop_by_hop(headers: &mut Fields) {
     // Most messages have none of these, or one: a pass over the names is cheaper than a look-up for each.
     let mut found = [false; ENDS_HERE.len()];
     for name in headers.keys() {

@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::Forwarding;
 
 use crate::exchange::Connection;
+use crate::fields::Fields;
 
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,7 @@ pub struct Client {
 }
 
 /// Finds the client. Called before [`forward`] writes anything.
-pub fn client(forwarding: Forwarding, headers: &HeaderMap, peer: Peer) -> Client {
+pub fn client(forwarding: Forwarding, headers: &Fields, peer: Peer) -> Client {
     let Forwarding { use_remote_address, trusted_hops } = forwarding;
     let trusted = !use_remote_address || trusted_hops > 0;
     // As the edge, the first trusted hop is our peer itself, who is not yet in the list.
@@ -88,7 +89,7 @@ pub fn client(forwarding: Forwarding, headers: &HeaderMap, peer: Peer) -> Client
 
 /// The `place`-th address from the right end of `x-forwarded-for`; none when that is not exactly an address. Nothing
 /// is skipped over: who can put junk in the trusted place could as well put an address there.
-fn address_from_right(headers: &HeaderMap, place: u32) -> Option<IpAddr> {
+fn address_from_right(headers: &Fields, place: u32) -> Option<IpAddr> {
     let mut place = usize::try_from(place).ok()?;
     for line in lines(headers).rev() {
         let mut entries = line.rsplit(|byte| *byte == b',');
@@ -103,12 +104,12 @@ fn address_from_right(headers: &HeaderMap, place: u32) -> Option<IpAddr> {
 }
 
 /// The lines of `x-forwarded-for`, which are one list (RFC 9110 §5.3). An empty line adds nothing to it.
-fn lines(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = &[u8]> {
+fn lines(headers: &Fields) -> impl DoubleEndedIterator<Item = &[u8]> {
     headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty())
 }
 
 /// Outer none: no `x-forwarded-proto`. Inner none: an empty one.
-fn stated_scheme(headers: &HeaderMap) -> Option<Option<&'static str>> {
+fn stated_scheme(headers: &Fields) -> Option<Option<&'static str>> {
     let mut lines = headers.get_all(FORWARDED_PROTO).iter();
     let first = lines.next()?;
     let only = lines.next().is_none();
@@ -124,7 +125,7 @@ fn stated_scheme(headers: &HeaderMap) -> Option<Option<&'static str>> {
 ///
 /// `peer_text` is the peer's address, written once for all requests of its connection.
 pub fn forward(
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
     forwarding: Forwarding,
     peer: Peer,
     client: &Client,
@@ -142,7 +143,7 @@ pub fn forward(
     }
 }
 
-fn append_peer(headers: &mut HeaderMap, peer: HeaderValue) {
+fn append_peer(headers: &mut Fields, peer: HeaderValue) {
     let mut list: Vec<u8> = Vec::new();
     for line in lines(headers) {
         list.extend_from_slice(line);
@@ -156,7 +157,7 @@ fn append_peer(headers: &mut HeaderMap, peer: HeaderValue) {
     headers.insert(FORWARDED_FOR, value);
 }
 
-fn remove_spoofed(headers: &mut HeaderMap, edge: bool, trusted: bool) {
+fn remove_spoofed(headers: &mut Fields, edge: bool, trusted: bool) {
     // All of them begin with one of two letters, which spares most fields the comparisons.
     let is_spoofed = |name: &str| {
         name.starts_with(['x', 'f'])

@@ -3,9 +3,10 @@
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
-use http::{HeaderMap, Uri, Version};
+use http::{Uri, Version};
 
 use super::Refused;
+use crate::fields::Fields;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub struct Host {
 ///
 /// # Errors
 /// 400 when there is none, more than one, or two that differ.
-pub fn authority<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Refused> {
+pub fn authority<'a>(version: Version, uri: &'a Uri, headers: &'a Fields) -> Result<&'a str, Refused> {
     let target = uri.authority().map(http::uri::Authority::as_str);
     let mut hosts = headers.get_all(HOST).iter();
     let field = hosts.next();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use plenipo_model::{Action, ErrorBody, ErrorResponse, Respond, Route, Target, Template};
 
 use super::HttpConnection;
@@ -20,7 +20,9 @@ use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::external;
 use crate::failure::{Blame, Failure};
+use crate::fields::Fields;
 use crate::headers::{self, Side, grpc_status};
+use crate::message::{Response, ResponseHead};
 use crate::render::{self, Facts};
 use crate::snapshot::CompiledHttp;
 
@@ -41,7 +43,7 @@ pub(super) fn failure(
         tracing::debug!(?failure, authority = exchange.authority, "a request was refused");
     }
     let status = balancer.map_or(told.status, |rules| balancer::answers::status(rules.answers, failure));
-    let mut parts = head(status);
+    let mut parts = ResponseHead::of(status);
     if failure == Failure::Overflow && server.model.adds_envoy_headers() {
         parts.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
     }
@@ -97,7 +99,7 @@ fn refusal(
     refused: external::Refused,
 ) -> Response<ResponseBody> {
     (exchange.flags, exchange.details) = ("UAEX", "ext_authz_denied");
-    let mut parts = head(refused.status);
+    let mut parts = ResponseHead::of(refused.status);
     parts.headers = refused.headers;
     local(http, server, route, exchange, parts, refused.body)
 }
@@ -112,7 +114,7 @@ pub(super) fn respond(
 ) -> Response<ResponseBody> {
     let mut exchange = arrived.exchange;
     exchange.details = "direct_response";
-    let mut parts = head(rule.status);
+    let mut parts = ResponseHead::of(rule.status);
     if let Some(content_type) = rule.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok())
     {
         parts.headers.insert(header::CONTENT_TYPE, content_type);
@@ -130,11 +132,11 @@ pub(super) fn aborted(
     aborted: Aborted,
 ) -> Response<ResponseBody> {
     (exchange.flags, exchange.details) = ("FI", "fault_filter_abort");
-    let mut parts = head(aborted.status);
+    let mut parts = ResponseHead::of(aborted.status);
     let is_grpc = !aborted.fields.is_empty();
     parts.headers = aborted.fields;
     if is_grpc {
-        exchange.grpc_status = grpc_status(&parts.headers);
+        exchange.grpc_status = grpc_status(parts.headers.get("grpc-status"));
         return local(http, server, Some(route), exchange, parts, Bytes::new());
     }
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -151,7 +153,7 @@ pub(super) fn redirect(
     location: &str,
 ) -> Response<ResponseBody> {
     exchange.details = "direct_response";
-    let mut parts = head(status);
+    let mut parts = ResponseHead::of(status);
     match HeaderValue::from_str(location) {
         Ok(location) => {
             parts.headers.insert(header::LOCATION, location);
@@ -173,11 +175,11 @@ pub(super) fn made_here(
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
     mut exchange: Begun,
-    headers: HeaderMap,
+    headers: Fields,
     details: &'static str,
 ) -> Response<ResponseBody> {
     exchange.details = details;
-    let mut parts = head(StatusCode::OK);
+    let mut parts = ResponseHead::of(StatusCode::OK);
     parts.headers = headers;
     local(http, server, route, exchange, parts, Bytes::new())
 }
@@ -185,9 +187,9 @@ pub(super) fn made_here(
 /// The answer when nothing serves the connection any more: the client is asked to make a new one.
 pub(super) fn without_server(http: &Rc<HttpConnection>) -> Response<ResponseBody> {
     tracing::debug!(peer = %http.facts.direct, "a connection's chain is gone or asks for other client certificates");
-    let mut parts = head(StatusCode::MISDIRECTED_REQUEST);
+    let mut parts = ResponseHead::of(StatusCode::MISDIRECTED_REQUEST);
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    Response::from_parts(parts, ResponseBody::unrecorded())
+    Response { head: parts, body: ResponseBody::unrecorded() }
 }
 
 /// An upstream's response.
@@ -195,12 +197,12 @@ pub(super) fn from_upstream(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     route: &Arc<Route>,
-    mut parts: response::Parts,
+    mut parts: ResponseHead,
     body: Incoming,
     mut finish: Finish,
 ) -> Response<ResponseBody> {
     finish.exchange.status = parts.status.as_u16();
-    finish.exchange.grpc_status = grpc_status(&parts.headers);
+    finish.exchange.grpc_status = grpc_status(parts.headers.get("grpc-status"));
     let replaced = replacement(server, Some(route), &finish.exchange, &parts.headers);
     if let Some((content_type, body)) = &replaced {
         replace(&mut parts.headers, content_type, body);
@@ -212,18 +214,12 @@ pub(super) fn from_upstream(
         Some((_, body)) => ResponseBody::whole(body, finish),
         None => ResponseBody::upstream(body, finish),
     };
-    Response::from_parts(parts, body)
+    Response { head: parts, body }
 }
 
 /// RFC 9110 §6.4.1.
 fn is_bodiless(exchange: &Exchange) -> bool {
     exchange.method == Method::HEAD || matches!(exchange.status, 204 | 304)
-}
-
-fn head(status: StatusCode) -> response::Parts {
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = status;
-    parts
 }
 
 /// A response made here.
@@ -232,7 +228,7 @@ fn local(
     server: &Arc<CompiledHttp>,
     route: Option<&Arc<Route>>,
     mut exchange: Begun,
-    mut parts: response::Parts,
+    mut parts: ResponseHead,
     mut body: Bytes,
 ) -> Response<ResponseBody> {
     exchange.status = parts.status.as_u16();
@@ -250,10 +246,8 @@ fn local(
         }
         body.clear();
     }
-    Response::from_parts(
-        parts,
-        ResponseBody::whole(body, Finish::new(http, server, route, exchange.answered())),
-    )
+    let finish = Finish::new(http, server, route, exchange.answered());
+    Response { head: parts, body: ResponseBody::whole(body, finish) }
 }
 
 /// The last steps of every response.
@@ -262,7 +256,7 @@ fn complete(
     server: &CompiledHttp,
     route: Option<&Arc<Route>>,
     exchange: &mut Exchange,
-    parts: &mut response::Parts,
+    parts: &mut ResponseHead,
 ) {
     if let Some(name) = server.model.server_name.as_deref().and_then(|name| HeaderValue::from_str(name).ok())
     {
@@ -275,7 +269,7 @@ fn complete(
         Some(&server.model.response_headers),
     ];
     if let Some(added) = exchange.added.take() {
-        parts.headers.extend(*added);
+        parts.headers.replace(*added);
     }
     for edits in edits {
         if let Some(edits) = edits.filter(|edits| !edits.is_empty()) {
@@ -302,7 +296,7 @@ fn replacement(
     server: &CompiledHttp,
     route: Option<&Arc<Route>>,
     exchange: &Exchange,
-    response: &HeaderMap,
+    response: &Fields,
 ) -> Option<(HeaderValue, Bytes)> {
     if exchange.status < 400 || route.is_some_and(|route| route.plain_errors) {
         return None;
@@ -334,7 +328,7 @@ fn json(fields: &BTreeMap<String, Template>, facts: &Facts<'_>, body: &mut Vec<u
     body.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
 }
 
-fn replace(headers: &mut HeaderMap, content_type: &HeaderValue, body: &Bytes) {
+fn replace(headers: &mut Fields, content_type: &HeaderValue, body: &Bytes) {
     for name in [header::CONTENT_ENCODING, header::ETAG, header::LAST_MODIFIED, header::TRAILER] {
         headers.remove(name);
     }

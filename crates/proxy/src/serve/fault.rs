@@ -1,10 +1,11 @@
 //! Faults put in on purpose, before anything is sent upstream.
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use plenipo_model::{Abort, Fault};
 
 use super::grpc;
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::random::Random;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -13,12 +14,12 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// What a request that is not let through is answered: a status and, for gRPC, fields that tell of a failed call.
 pub(super) struct Aborted {
     pub(super) status: StatusCode,
-    pub(super) fields: HeaderMap,
+    pub(super) fields: Fields,
 }
 
 /// Waits, if the draw says so, and tells whether the request then goes on: what it is answered if not, and whether it waited.
 /// (Envoy lets clients ask for faults by `x-envoy-fault-*`; here they have no say.)
-pub(super) async fn befall(fault: &Fault, random: &Random, request: &Parts) -> (bool, Option<Aborted>) {
+pub(super) async fn befall(fault: &Fault, random: &Random, request: &RequestHead) -> (bool, Option<Aborted>) {
     let draw = || (random.next() >> 32) as u32;
     let wait = fault.delay.filter(|(part, _)| part.draws(draw()));
     if let Some((_, time)) = wait {
@@ -31,15 +32,15 @@ pub(super) async fn befall(fault: &Fault, random: &Random, request: &Parts) -> (
 fn aborted(abort: Abort, grpc: bool) -> Aborted {
     match abort {
         Abort::Http(status) if grpc => aborted(Abort::Grpc(grpc_status(status)), grpc),
-        Abort::Http(status) => Aborted { status, fields: HeaderMap::new() },
+        Abort::Http(status) => Aborted { status, fields: Fields::new() },
         Abort::Grpc(code) if grpc => {
-            let mut fields = HeaderMap::new();
+            let mut fields = Fields::new();
             fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             fields.insert(GRPC_STATUS, HeaderValue::from(code));
             fields.insert(GRPC_MESSAGE, HeaderValue::from_static("fault filter abort"));
             Aborted { status: StatusCode::OK, fields }
         }
-        Abort::Grpc(code) => Aborted { status: http_status(code), fields: HeaderMap::new() },
+        Abort::Grpc(code) => Aborted { status: http_status(code), fields: Fields::new() },
     }
 }
 

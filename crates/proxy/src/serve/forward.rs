@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use plenipo_model::{Forward, HostRewrite, PathRewrite, Route, Target, UpstreamProtocol};
 use tokio::time::Instant;
@@ -21,8 +20,10 @@ use crate::body::{Inbound, RequestBody};
 use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::headers::{self, Side};
 use crate::http1::encode::Head;
+use crate::message::{Request, RequestHead, Response};
 use crate::render::Facts;
 use crate::request;
 use crate::snapshot::CompiledHttp;
@@ -39,7 +40,7 @@ const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-servi
 /// A request as it goes upstream; every attempt is made from it.
 pub(super) struct Outgoing {
     pub(super) method: Method,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Fields,
     path: PathAndQuery,
     authority: HeaderValue,
     pub(super) body: Option<Rc<RefCell<Inbound>>>,
@@ -97,13 +98,9 @@ impl Outgoing {
     }
 
     /// A request for somebody.
-    pub(super) fn request(&self, protocol: UpstreamProtocol, mut headers: HeaderMap) -> Request<RequestBody> {
-        let mut request = Request::new(self.upload());
-        *request.method_mut() = self.method.clone();
-        match protocol {
-            UpstreamProtocol::Http1 => {
-                *request.uri_mut() = Uri::from(self.path.clone());
-            }
+    pub(super) fn request(&self, protocol: UpstreamProtocol, mut headers: Fields) -> Request<RequestBody> {
+        let (uri, version) = match protocol {
+            UpstreamProtocol::Http1 => (Uri::from(self.path.clone()), Version::HTTP_11),
             UpstreamProtocol::Http2 => {
                 let mut parts = http::uri::Parts::default();
                 parts.scheme =
@@ -112,12 +109,12 @@ impl Outgoing {
                 parts.authority = http::uri::Authority::from_maybe_shared(authority).ok();
                 parts.path_and_query = Some(self.path.clone());
                 // With an authority that is no URI's (an underscore in a host name) the path alone is sent.
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(self.path.clone()));
-                *request.version_mut() = Version::HTTP_2;
+                let uri = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(self.path.clone()));
+                (uri, Version::HTTP_2)
             }
-        }
-        *request.headers_mut() = headers;
-        request
+        };
+        let head = RequestHead { method: self.method.clone(), uri, version, headers };
+        Request { head, body: self.upload() }
     }
 
     /// The upstream is told the number of the attempt, where it is told the first.
@@ -199,7 +196,7 @@ pub(super) async fn forward(
         let reached = (Arc::clone(upstream), address);
         return upgrade::accept(&http, finish, target.idle_timeout, client, response, reached);
     }
-    let (mut parts, body) = response.into_parts();
+    let Response { head: mut parts, body } = response;
     incoming(server, route, &exchange, origin.as_ref(), cookie, &mut parts.headers);
     exchange.details = "via_upstream";
     let finish = Finish::new(&http, server, Some(route), exchange.answered())
@@ -268,11 +265,11 @@ fn outgoing(
     route: &Route,
     (target, timeout): (&Target, Option<Duration>),
     upstream: &Upstream,
-    parts: Parts,
+    parts: RequestHead,
     body: Option<Rc<RefCell<Inbound>>>,
     exchange: &Exchange,
 ) -> Outgoing {
-    let Parts { method, uri, mut headers, .. } = parts;
+    let RequestHead { method, uri, mut headers, .. } = parts;
     let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let path = rewritten(&target.rewrite, route, &original);
     let tells = server.model.adds_envoy_headers();
@@ -320,7 +317,7 @@ fn incoming(
     exchange: &Exchange,
     origin: Option<&HeaderValue>,
     cookie: Option<HeaderValue>,
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
 ) {
     request::strip_hop_by_hop(headers);
     if let (Some(rules), Some(origin)) = (&route.cors, origin) {
@@ -373,13 +370,13 @@ fn rewritten(rewrite: &PathRewrite, route: &Route, original: &PathAndQuery) -> O
 /// Reads a body to its end, so that its connection can be used again.
 pub(super) async fn drain(response: Response<Incoming>, lease: Lease) {
     use http_body_util::BodyExt as _;
-    let mut body = response.into_body();
+    let mut body = response.body;
     while let Some(Ok(_)) = body.frame().await {}
     drop(lease);
 }
 
 /// Copies what the log reads of a response.
-pub(super) fn keep_response(server: &CompiledHttp, exchange: &mut Exchange, headers: &HeaderMap) {
+pub(super) fn keep_response(server: &CompiledHttp, exchange: &mut Exchange, headers: &Fields) {
     if let Some(log) = &server.log {
         keep(&mut exchange.kept_response, headers, log.formatter.kept_response());
     }

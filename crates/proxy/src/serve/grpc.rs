@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use plenipo_model::Target;
 
+use crate::fields::Fields;
+
 /// Is it a gRPC call?
-pub(super) fn is_call(headers: &HeaderMap) -> bool {
+pub(super) fn is_call(headers: &Fields) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// How long an exchange with this target may take: of its own limit and the call's, where that counts, the shorter one.
-pub(super) fn timeout(target: &Target, headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn timeout(target: &Target, headers: &Fields) -> Option<Duration> {
     let asked = if target.grpc_timeout && is_call(headers) { deadline(headers) } else { None };
     [target.timeout, asked].into_iter().flatten().min()
 }
 
 /// At most eight digits and a unit. One that is malformed says nothing, nor does zero (as Envoy takes it).
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
+fn deadline(headers: &Fields) -> Option<Duration> {
     let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -63,7 +65,7 @@ mod tests {
         ] {
             let mut target = Target::all(Source::new("test"), "c".into());
             target.timeout = own.map(seconds);
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             headers.insert("grpc-timeout", HeaderValue::from_static(sent));
             assert_eq!(timeout(&target, &headers), target.timeout, "it does not count");
             target.grpc_timeout = true;

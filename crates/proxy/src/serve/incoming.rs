@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use http_body::Body as _;
 use plenipo_jwt::Claims;
 use plenipo_model::{ExternalAuthorization, HttpServer};
@@ -20,8 +19,10 @@ use crate::body::Inbound;
 use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::gate::REFUSED_METHOD;
 use crate::http1::server::Upgraded;
+use crate::message::{Request, RequestHead};
 use crate::refusal::RefusedRequest;
 use crate::request::{self, Client, Host, Peer, Refused};
 use crate::snapshot::CompiledHttp;
@@ -33,7 +34,7 @@ pub(crate) const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x
 pub(crate) struct Arrived {
     pub(crate) exchange: Begun,
     /// Its head: canonical path, no hop-by-hop fields, forwarded headers as the next hop shall see them.
-    pub(crate) parts: Parts,
+    pub(crate) parts: RequestHead,
     /// Its host, as routes compare it.
     pub(crate) host: Host,
     /// As believed; none when the peer is believed and says nothing.
@@ -88,8 +89,8 @@ pub(super) fn arrive(
     request: Request<Incoming>,
 ) -> Result<Box<Arrived>, (Begun, Failure)> {
     let upgrade = wanted_upgrade(&request);
-    let on_upgrade = upgrade.as_ref().and_then(|_| request.body().on_upgrade());
-    let (mut parts, body) = request.into_parts();
+    let on_upgrade = upgrade.as_ref().and_then(|_| request.body.on_upgrade());
+    let Request { head: mut parts, body } = request;
     if parts.version == Version::HTTP_2 {
         request::join_cookies(&mut parts.headers);
     }
@@ -123,15 +124,15 @@ pub(super) fn arrive(
 }
 
 /// Copies the fields that the log will read.
-pub(crate) fn keep(kept: &mut http::HeaderMap, from: &http::HeaderMap, names: &[http::HeaderName]) {
+pub(crate) fn keep(kept: &mut Fields, from: &Fields, names: &[http::HeaderName]) {
     for name in names {
-        for value in from.get_all(name) {
+        for value in from.get_all(name).iter() {
             kept.append(name, value.clone());
         }
     }
 }
 
-fn begin(http: &Rc<HttpConnection>, parts: &Parts) -> Box<Exchange> {
+fn begin(http: &Rc<HttpConnection>, parts: &RequestHead) -> Box<Exchange> {
     let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = authority.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let mut exchange = Box::new(Exchange::begin(&http.facts));
@@ -146,7 +147,7 @@ fn begin(http: &Rc<HttpConnection>, parts: &Parts) -> Box<Exchange> {
 fn understand(
     http: &HttpConnection,
     server: &CompiledHttp,
-    parts: &mut Parts,
+    parts: &mut RequestHead,
     exchange: &mut Exchange,
 ) -> Result<(Host, Client), Failure> {
     let model = &server.model;
@@ -189,14 +190,14 @@ fn understand(
         exchange.scheme = scheme;
     }
     admit(model, peer.address, &client)?;
-    let mut told = HeaderMap::new();
+    let mut told = Fields::new();
     if let Some(identity) = server.identity(&host) {
         let taken = identity.take(&http.facts, &http.remembered, &mut parts.headers)?;
         (exchange.identity, told) = (taken.identity, taken.fields);
     }
     request::forward(&mut parts.headers, model.forwarding, peer, &client, &http.facts.peer_text);
     if !told.is_empty() {
-        parts.headers.extend(told);
+        parts.headers.replace(told);
     }
     request::strip_hop_by_hop(&mut parts.headers);
     xfcc::client_cert_header(&model.client_cert, exchange.shown(), &mut parts.headers);
@@ -208,7 +209,7 @@ fn understand(
 }
 
 /// The path in its one form, which is from here on all that there is of it.
-fn normalise(model: &HttpServer, parts: &mut Parts, exchange: &mut Exchange) -> Result<(), Failure> {
+fn normalise(model: &HttpServer, parts: &mut RequestHead, exchange: &mut Exchange) -> Result<(), Failure> {
     let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     let path = request::canonical_path(target, model.path)?;
     // RFC 9112 §3.2.4.
@@ -253,7 +254,7 @@ fn admit(model: &HttpServer, peer: IpAddr, client: &Client) -> Result<(), Failur
     if listed == rules.allow { Ok(()) } else { Err(Failure::AddressDenied) }
 }
 
-fn identify(http: &HttpConnection, keep: bool, parts: &mut Parts, exchange: &mut Exchange) {
+fn identify(http: &HttpConnection, keep: bool, parts: &mut RequestHead, exchange: &mut Exchange) {
     let sent = if keep { parts.headers.get(REQUEST_ID).filter(|id| !id.is_empty()) } else { None };
     let id = match sent {
         Some(id) => id.clone(),
@@ -268,10 +269,10 @@ fn identify(http: &HttpConnection, keep: bool, parts: &mut Parts, exchange: &mut
 
 /// What the client wants to upgrade to. `h2c` is no wish that anybody has to grant (RFC 9113 §3.1 removed it).
 fn wanted_upgrade(request: &Request<Incoming>) -> Option<String> {
-    if request.version() != Version::HTTP_11 {
+    if request.head.version != Version::HTTP_11 {
         return None;
     }
-    let headers = request.headers();
+    let headers = &request.head.headers;
     let wish = headers.get(header::UPGRADE)?;
     let nominated = headers.get_all(header::CONNECTION).iter().any(|value| {
         value

@@ -42,7 +42,7 @@ pub(super) fn send(
     if let Some(inbound) = &outgoing.body {
         let (sender, receiver) = tokio::sync::mpsc::channel(COPY_LAG);
         inbound.borrow_mut().copy_to(sender);
-        *request.body_mut() = RequestBody::copy(receiver);
+        request.body = RequestBody::copy(receiver);
     }
     let host = outgoing.host().map(str::to_owned);
     let cluster: Rc<LocalCluster> = http.worker.cluster(shadow);

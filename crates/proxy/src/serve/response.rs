@@ -25,6 +25,7 @@ use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::grpc_status;
+use crate::message::ResponseHead;
 use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
@@ -146,7 +147,7 @@ impl Finish {
     }
 
     /// This is the head of the answer.
-    pub(super) fn answers(&mut self, parts: &http::response::Parts) {
+    pub(super) fn answers(&mut self, parts: &ResponseHead) {
         self.exchange.status = parts.status.as_u16();
         self.exchange.details = "via_upstream";
         keep_response(&self.server, &mut self.exchange, &parts.headers);
@@ -185,12 +186,15 @@ impl Finish {
     }
 
     fn trailers(&mut self, trailers: &http::HeaderMap) {
-        self.exchange.grpc_status = grpc_status(trailers);
+        self.exchange.grpc_status = grpc_status(trailers.get("grpc-status"));
         if let Some(status) = self.exchange.grpc_status {
             self.heard(Heard::of_grpc(status));
         }
         if let Some(log) = &self.server.log {
-            keep(&mut self.exchange.kept_trailers, trailers, log.formatter.kept_trailers());
+            let names = log.formatter.kept_trailers();
+            if !names.is_empty() {
+                keep(&mut self.exchange.kept_trailers, &trailers.clone().into(), names);
+            }
         }
     }
 

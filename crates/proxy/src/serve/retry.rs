@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{Method, StatusCode, header};
 use plenipo_model::{Backoff, BalancerRules, Forward};
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ use crate::body::Break;
 use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::message::Response;
 use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
 use crate::upstream::balance;
@@ -261,7 +263,7 @@ impl<'a> Tries<'a> {
     }
 
     /// Must a response not go on?
-    fn refuses(&self, head: &HeaderMap) -> bool {
+    fn refuses(&self, head: &Fields) -> bool {
         ambiguous(head) || (self.balancer.is_some() && balancer::head::exceeds_response(head))
     }
 
@@ -355,7 +357,7 @@ fn repeatable(outgoing: &Outgoing) -> bool {
 }
 
 /// A response with two lengths is somebody's attack on whoever reads it (RFC 9112 §6.3).
-fn ambiguous(headers: &HeaderMap) -> bool {
+fn ambiguous(headers: &Fields) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 

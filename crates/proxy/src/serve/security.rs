@@ -124,7 +124,7 @@ async fn check(
         Ok(Answer::Yes(changes)) => {
             changes.apply(&mut arrived.parts.headers);
             if !changes.response.is_empty() {
-                arrived.exchange.added.get_or_insert_default().extend(changes.response);
+                arrived.exchange.added.get_or_insert_default().replace(changes.response);
             }
             Ok(())
         }

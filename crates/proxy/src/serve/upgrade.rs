@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, header};
 use tokio::sync::oneshot;
 
 use super::HttpConnection;
 use super::response::{Finish, ResponseBody};
 use crate::codec::Incoming;
 use crate::http1::server::Upgraded;
+use crate::message::Response;
 use crate::request;
 use crate::snapshot::clusters::Upstream;
 use crate::tcp;
@@ -27,7 +28,7 @@ pub(super) fn accept(
     reached: (Arc<Upstream>, SocketAddr),
 ) -> Response<ResponseBody> {
     let mut finish = Box::new(finish);
-    let (mut parts, body) = response.into_parts();
+    let Response { head: mut parts, body } = response;
     let upstream = body.into_upgraded();
     let protocol = parts.headers.get(header::UPGRADE).cloned();
     request::strip_hop_by_hop(&mut parts.headers);
@@ -52,5 +53,5 @@ pub(super) fn accept(
         }
         finish.end(true);
     });
-    Response::from_parts(parts, ResponseBody::unrecorded())
+    Response { head: parts, body: ResponseBody::unrecorded() }
 }

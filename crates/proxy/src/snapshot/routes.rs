@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 use plenipo_model::{
     Action, ClaimMatch, Forward, HeaderMatch, Pattern, QueryMatch, Route, RouteMatch, ValueMatch,
 };
@@ -17,6 +17,7 @@ mod index;
 use super::hosts::CompiledRoute;
 use super::kept;
 use super::upstreams::{Retired, Upstreams};
+use crate::fields::Fields;
 use index::Index;
 
 /// What of a request decides its route.
@@ -37,7 +38,7 @@ pub struct Asked<'a> {
     /// Scheme, as it is believed; none when the believed peer says nothing.
     pub scheme: Option<&'static str>,
     /// Headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     /// Who asks; unknown to routes for certain peers.
     pub peer: Option<IpAddr>,
     /// What its verified token says; none = it is nobody's.
@@ -229,7 +230,7 @@ fn host_matches(host: &ValueMatch, asked: &Asked<'_>) -> bool {
     host.matches(asked.host) || asked.port.is_some_and(|port| host.matches(&format!("{}:{port}", asked.host)))
 }
 
-fn header_matches(header: &HeaderMatch, headers: &HeaderMap) -> bool {
+fn header_matches(header: &HeaderMatch, headers: &Fields) -> bool {
     let mut values = headers.get_all(&header.name).iter();
     let Some(first) = values.next() else { return header.missing_is_empty && header.value.matches("") };
     if header.value == ValueMatch::Present {

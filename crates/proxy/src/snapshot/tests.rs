@@ -1,4 +1,4 @@
-use http::{HeaderMap, Method};
+use http::Method;
 use plenipo_model::{
     Action, Chain, ChainTls, Cluster, Endpoints, Forward, HeaderEdit, HttpServer, PathMatch, Pattern, Route,
     Serve, Target, Template, VirtualHost,
@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::routes::Asked;
 use super::*;
+use crate::fields::Fields;
 
 fn source() -> Source {
     Source::new("test")
@@ -93,7 +94,7 @@ fn check(snapshot: &Snapshot) {
             assert!(newest.is_none_or(|newest| Arc::ptr_eq(newest, upstream)), "an upstream that was");
         }
         for path in ["/", "/a", "/a/b", "/a/b/c", "/ab/", "/b", "/c"] {
-            let (method, headers) = (Method::GET, HeaderMap::new());
+            let (method, headers) = (Method::GET, Fields::new());
             let asked = Asked {
                 host: "a.test",
                 port: None,

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::pool::LocalCluster;
 use crate::body::RequestBody;
 use crate::codec::{self, Incoming};
+use crate::fields::Fields;
 use crate::http1;
+use crate::message::{Request, Response};
 use crate::snapshot::clusters::Upstream;
 
 /// Streams put on one HTTP/2 connection before another is opened, where the cluster does not say.
@@ -137,17 +139,18 @@ impl Lease {
     /// The error of the connection.
     pub(crate) async fn send(
         &mut self,
-        request: http::Request<RequestBody>,
-    ) -> Result<http::Response<Incoming>, SendError> {
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, SendError> {
         match &mut self.connection {
             Lent::Http1 { .. } => {
-                let (head, body) = request.into_parts();
+                let Request { head, body } = request;
                 self.send_http1((&head).into(), body).await
             }
             Lent::Http2(shared) => {
-                let response = shared.sender.clone().try_send_request(request).await;
-                response.map(|response| response.map(Incoming::Hyper)).map_err(|mut error| {
-                    let unsent = error.take_message().map(|request| Box::new(request.into_parts().0.headers));
+                let response = shared.sender.clone().try_send_request(request.into()).await;
+                response.map(|response| Response::from(response).map(Incoming::Hyper)).map_err(|mut error| {
+                    let unsent =
+                        error.take_message().map(|request| Box::new(Request::from(request).head.headers));
                     SendError { unsent: unsent.is_some(), fields: unsent, error: error.into_error().into() }
                 })
             }
@@ -167,7 +170,7 @@ impl Lease {
         &mut self,
         head: http1::encode::Head<'_>,
         body: RequestBody,
-    ) -> Result<http::Response<Incoming>, SendError> {
+    ) -> Result<Response<Incoming>, SendError> {
         let Lent::Http1 { connection, asked, .. } = &mut self.connection else {
             return Err(SendError { unsent: true, fields: None, error: http1::Error::Closed.into() });
         };
@@ -186,7 +189,7 @@ pub(crate) struct SendError {
     /// Nothing of the request was sent.
     pub(crate) unsent: bool,
     /// Its fields, where they were taken and not sent.
-    pub(crate) fields: Option<Box<http::HeaderMap>>,
+    pub(crate) fields: Option<Box<Fields>>,
     pub(crate) error: codec::Error,
 }
 

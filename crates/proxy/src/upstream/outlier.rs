@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 use plenipo_model::{Cluster, OutlierDetection};
 use tokio::time::Instant;
 
+use crate::fields::Fields;
 use crate::headers::grpc_status;
 use crate::metrics::OutlierNumbers;
 use crate::snapshot::clusters::{EndpointSet, EndpointState, Upstream};
@@ -35,12 +36,12 @@ pub(crate) enum Heard {
 
 impl Heard {
     /// What the head of a response tells; nothing when it is a gRPC call's whose status is still to come.
-    pub(crate) fn in_head(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn in_head(status: StatusCode, headers: &Fields) -> Option<Self> {
         let is_grpc = || {
             let kind = headers.get(CONTENT_TYPE);
             kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
         };
-        match grpc_status(headers) {
+        match grpc_status(headers.get("grpc-status")) {
             Some(grpc) if status.is_success() => Some(Self::of_grpc(grpc)),
             None if status.is_success() && is_grpc() => None,
             _ => Some(Self::Status(status.as_u16())),

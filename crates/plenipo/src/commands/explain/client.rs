@@ -1,7 +1,8 @@
 //! Who the client is and how it came, as the gateway believes.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use plenipo_model::Forwarding;
+use plenipo_proxy::fields::Fields;
 use plenipo_proxy::request::{Client, Peer, client};
 
 use super::Request;
@@ -10,7 +11,7 @@ use super::Request;
 pub(super) struct Believed {
     pub(super) client: Client,
     /// The request's headers, with what the proxies in front are taken to add where nothing else was said.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Fields,
     pub(super) address: String,
     pub(super) scheme: String,
 }

@@ -3,6 +3,7 @@ use plenipo_model::ClientCertificateFields;
 use proptest::prelude::*;
 
 use super::*;
+use crate::message;
 use crate::sample::{certified_connection, connection};
 
 fn names() -> impl Strategy<Value = String> {
@@ -52,7 +53,7 @@ fn addresses_have_their_forms() {
         let connection =
             Connection { peer, peer_text: Connection::text(peer.ip()), ..crate::sample::connection() };
         let request = Request::get("/").header("host", "a").header("x-forwarded-for", "::1").body(());
-        let (mut parts, ()) = request.expect("valid").into_parts();
+        let mut parts = message::Request::from(request.expect("valid")).head;
         let rules = BalancerRules { client_port, ..BalancerRules::application() };
         understand(&rules, &HttpLimits::balancer(), &connection, &Random::new(), &mut parts).expect("sound");
         parts.headers["x-forwarded-for"].to_str().expect("text").to_owned()
@@ -76,7 +77,7 @@ fn http10_without_a_host_is_for_the_address_it_came_to() {
     ] {
         let connection = Connection { local: crate::sample::address(local), ..connection() };
         let request = Request::get("/").version(Version::HTTP_10).body(()).expect("valid");
-        let (mut parts, ()) = request.into_parts();
+        let mut parts = message::Request::from(request).head;
         let (rules, limits) = (BalancerRules::application(), HttpLimits::balancer());
         let understood = understand(&rules, &limits, &connection, &Random::new(), &mut parts);
         assert_eq!(understood.expect("sound").0.name, name);
@@ -94,7 +95,7 @@ proptest! {
         tls in any::<bool>(),
     ) {
         let Ok(request) = Request::get(target).body(()) else { return Ok(()) };
-        let (mut parts, ()) = request.into_parts();
+        let mut parts = message::Request::from(request).head;
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a token");
             if let Ok(value) = HeaderValue::from_bytes(&value) {

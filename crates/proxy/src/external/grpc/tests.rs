@@ -4,6 +4,7 @@ use prost::Message as _;
 
 use super::super::message::{AppendAction, BoolValue, HeaderField, HttpStatus, OkHttpResponse, Status};
 use super::*;
+use crate::fields::Fields;
 
 fn wire(response: &CheckResponse) -> Vec<u8> {
     let message = response.encode_to_vec();
@@ -44,7 +45,7 @@ fn a_yes_changes_the_request() {
         response_headers_to_add: vec![option("x-client", "1", None, AppendIfExistsOrAdd)],
     };
     let Answer::Yes(changes) = says(0, Some(HttpResponse::Ok(ok))) else { panic!("a no") };
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     for (name, value) in [
         ("host", "a.test"),
         ("x-set", "old"),
@@ -102,7 +103,7 @@ fn what_is_no_message_is_no_answer() {
 /// With a certificate that nobody checked, anybody could be called anything.
 #[test]
 fn only_a_verified_certificate_says_who_asks() {
-    let (parts, ()) = http::Request::get("/").body(()).unwrap().into_parts();
+    let parts = Request::from(http::Request::get("/").body(()).unwrap()).head;
     let context = std::collections::BTreeMap::new();
     for (verified, principal) in [(true, "spiffe://example.com/client"), (false, "")] {
         let mut connection = crate::sample::certified_connection();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Method, Response, StatusCode, Version, response};
+use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 
 use super::super::decode::Decoder;
@@ -13,6 +13,7 @@ use super::super::encode::{self, Case, Framing, Head};
 use super::super::{Error, parse, says};
 use super::{Body, Connection, Wire};
 use crate::body::RequestBody;
+use crate::message::{Response, ResponseHead};
 
 /// Fields of a response's head.
 const MOST_FIELDS: usize = 200;
@@ -73,7 +74,7 @@ impl Connection {
             tokio::task::spawn_local(send_rest(self.clone(), upload));
         }
         unfinished.finished = true;
-        Ok(Response::from_parts(answer, Body::new(self, decoder)))
+        Ok(Response { head: answer, body: Body::new(self, decoder) })
     }
 
     /// Sends and receives until there is a final response.
@@ -82,7 +83,7 @@ impl Connection {
         upload: &mut Option<Upload>,
         reading: &mut Reading,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<response::Parts, Error>> {
+    ) -> Poll<Result<ResponseHead, Error>> {
         let sent = self.poll_upload(upload, cx);
         match (self.wire.borrow_mut().poll_head(reading, cx), sent) {
             // Who answers need not have taken all of the request.
@@ -163,7 +164,7 @@ impl Wire {
         &mut self,
         reading: &mut Reading,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<response::Parts, Error>> {
+    ) -> Poll<Result<ResponseHead, Error>> {
         loop {
             if self.input.bytes.len() > reading.seen {
                 match parse::response(&mut self.input.bytes, reading.seen, MOST_FIELDS)? {
@@ -191,7 +192,7 @@ impl Wire {
     }
 
     /// This is the head of the response: where does its body end, and may another exchange follow?
-    fn answered(&mut self, head: &response::Parts, method: &Method) -> Result<Decoder, Error> {
+    fn answered(&mut self, head: &ResponseHead, method: &Method) -> Result<Decoder, Error> {
         let decoder = Decoder::of_response(head, method, MOST_FIELDS)?;
         let upgrades = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let headers = &head.headers;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, TE};
-use http::{HeaderValue, Version, request, response};
+use http::{HeaderValue, Version};
 use http_body::{Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::oneshot;
@@ -19,6 +19,8 @@ use super::super::{Error, parse, says};
 use super::{Rules, Upgraded};
 use crate::gate::Gate;
 use crate::io::Prefixed;
+use crate::message::RequestHead;
+use crate::message::ResponseHead;
 
 /// Bytes of an unwanted body that are read for the sake of the connection. Beyond, it is cheaper to make a new one.
 const PASSED_OVER: usize = 64 * 1024;
@@ -52,7 +54,7 @@ pub(super) struct Wire {
 
 /// A request, as far as its head tells.
 pub(super) struct Received {
-    pub(super) head: request::Parts,
+    pub(super) head: RequestHead,
     pub(super) decoder: Decoder,
     pub(super) asked: Asked,
 }
@@ -106,7 +108,7 @@ impl Wire {
         }
     }
 
-    fn received(&mut self, mut head: request::Parts) -> Result<Box<Received>, Error> {
+    fn received(&mut self, mut head: RequestHead) -> Result<Box<Received>, Error> {
         let (decoder, ambiguous) = Decoder::of_request(&mut head, self.rules.most_fields)?;
         let headers = &head.headers;
         let is_new = head.version != Version::HTTP_10;
@@ -221,7 +223,7 @@ impl Wire {
     /// Writes the head of an answer; tells how its body is framed, and whether the connection may go on behind it.
     pub(super) fn begin(
         &mut self,
-        head: &response::Parts,
+        head: &ResponseHead,
         size: Option<SizeHint>,
         mut asked: Asked,
     ) -> Result<(Framing, bool), Error> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Method;
 use http_body::Frame;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -17,6 +17,7 @@ use crate::body::RequestBody;
 use crate::codec::{Error, Incoming};
 use crate::http1::client::{Body, Connection, SendError};
 use crate::io::Stream;
+use crate::message::{Request, Response};
 
 /// A response, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +97,10 @@ impl Seen {
 
 async fn seen(response: Result<Response<Incoming>, Error>) -> Seen {
     let (head, body) = match response {
-        Ok(response) => response.into_parts(),
+        Ok(Response { head, body }) => (head, body),
         Err(error) => return Seen::Failed(end_of(&error)),
     };
-    let reason = head.extensions.get::<hyper::ext::ReasonPhrase>();
+    let reason = head.reason;
     let (body, end) = read(body).await;
     Seen::Answered {
         status: head.status.as_u16(),
@@ -111,13 +112,12 @@ async fn seen(response: Result<Response<Incoming>, Error>) -> Seen {
 }
 
 fn request(method: &Method) -> Request<RequestBody> {
-    let request = Request::builder().method(method).uri("/x").header("host", "a");
-    request.body(RequestBody::empty()).expect("valid")
+    let request = http::Request::builder().method(method).uri("/x").header("host", "a");
+    request.body(RequestBody::empty()).expect("valid").into()
 }
 
 async fn send(connection: &Connection, request: Request<RequestBody>) -> Result<Response<Body>, SendError> {
-    let (head, body) = request.into_parts();
-    connection.send((&head).into(), body).await
+    connection.send((&request.head).into(), request.body).await
 }
 
 /// Answers one request and ends the connection.
@@ -149,9 +149,11 @@ async fn hypers(method: &Method, bytes: &[u8]) -> Seen {
         http1::Builder::new().max_headers(200).handshake(TokioIo::new(near)).await.expect("no error yet");
     let connection = tokio::task::spawn_local(connection);
     let asking = async move {
-        let response = sender.try_send_request(request(method)).await;
+        let response = sender.try_send_request(request(method).into()).await;
         let seen = seen(
-            response.map(|response| response.map(Incoming::Hyper)).map_err(|error| error.into_error().into()),
+            response
+                .map(|response| Response::from(response).map(Incoming::Hyper))
+                .map_err(|error| error.into_error().into()),
         )
         .await;
         drop(sender);
@@ -367,8 +369,8 @@ fn who_gives_up_closes_the_connection() {
 /// A request with a body that comes later, and how its pieces are given.
 fn upload() -> (Request<RequestBody>, mpsc::Sender<Option<Frame<Bytes>>>) {
     let (pieces, body) = mpsc::channel(4);
-    let request = Request::builder().method("POST").uri("/x").header("transfer-encoding", "chunked");
-    (request.body(RequestBody::copy(body)).expect("valid"), pieces)
+    let request = http::Request::builder().method("POST").uri("/x").header("transfer-encoding", "chunked");
+    (request.body(RequestBody::copy(body)).expect("valid").into(), pieces)
 }
 
 fn piece(text: &'static str) -> Option<Frame<Bytes>> {
@@ -395,7 +397,7 @@ fn the_rest_of_a_request_is_sent_behind_the_answer() {
             };
             let (response, ()) = tokio::join!(send(&connection, request), answering);
             let response = response.map_err(|error| error.error).expect("answered");
-            let (body, end) = read(Incoming::Answer(response.into_body())).await;
+            let (body, end) = read(Incoming::Answer(response.body)).await;
             assert_eq!((&body[..], end), (&b"done"[..], End::Complete(BTreeSet::new())));
             assert!(!connection.is_ready() && !connection.is_closed(), "the request is still being sent");
             pieces.send(piece("second")).await.expect("it is wanted");
@@ -427,7 +429,7 @@ fn who_reads_an_answer_hears_that_its_request_broke_off() {
         };
         let (response, ()) = tokio::join!(send(&connection, request), answering);
         let response = response.map_err(|error| error.error).expect("answered");
-        let reading = tokio::task::spawn_local(read(Incoming::Answer(response.into_body())));
+        let reading = tokio::task::spawn_local(read(Incoming::Answer(response.body)));
         tokio::task::yield_now().await;
         drop(pieces);
         assert_eq!(reading.await.expect("it ends"), (Bytes::from_static(b"half"), End::Broken));

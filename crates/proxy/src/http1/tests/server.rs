@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use futures_util::FutureExt as _;
+use http::Response;
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +23,7 @@ use crate::gate::{Activity, Gate, Times};
 use crate::http1::encode::Case;
 use crate::http1::server::{Rules, serve};
 use crate::io::Stream;
+use crate::message::Request;
 
 /// A request, as it came to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +68,7 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// Reads the whole request and answers by its path.
 async fn service(seen: Rc<RefCell<Vec<Seen>>>, request: Request<Incoming>) -> Answer {
-    let (head, body) = request.into_parts();
+    let Request { head, body } = request;
     let (body, end) = match head.uri.path() {
         "/unread" => (Bytes::new(), End::Complete(BTreeSet::new())),
         _ => read(body).await,
@@ -121,13 +123,13 @@ async fn fate(who: Who, strictness: Strictness, bytes: &[u8], at: usize) -> Fate
             Who::Ours => {
                 let rules = Rules { most_fields: 20, longest_head: 64 * 1024, case: Case::Lower };
                 let serve = serve(gate, rules, std::future::pending(), |request| {
-                    service(Rc::clone(&shared), request)
+                    service(Rc::clone(&shared), request).map(Into::into)
                 });
                 serve.await.is_err_and(|error| error.is_malformed())
             }
             Who::Hyper => {
-                let service = service_fn(|request: Request<hyper::body::Incoming>| {
-                    let answer = service(Rc::clone(&shared), request.map(Incoming::Hyper));
+                let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+                    let answer = service(Rc::clone(&shared), Request::from(request).map(Incoming::Hyper));
                     async { Ok::<_, Infallible>(answer.await) }
                 });
                 let mut codec = hyper::server::conn::http1::Builder::new();
@@ -377,8 +379,9 @@ fn names_are_written_as_asked() {
         let gate = gate(Stream::plain(near), &activity, Strictness::Gateway);
         let rules = Rules { most_fields: 20, longest_head: 64 * 1024, case: Case::Title };
         let seen = Rc::default();
-        let serving =
-            serve(gate, rules, std::future::pending(), |request| service(Rc::clone(&seen), request));
+        let serving = serve(gate, rules, std::future::pending(), |request| {
+            service(Rc::clone(&seen), request).map(Into::into)
+        });
         let talking = async {
             send_cut(&mut far, END.as_bytes(), 0).await;
             let mut answer = String::new();

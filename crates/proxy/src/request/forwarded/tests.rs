@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::fields::Fields;
 use crate::sample::{fields, headers};
 
 const EDGE: Forwarding = Forwarding { use_remote_address: true, trusted_hops: 0 };
@@ -198,7 +199,7 @@ proptest! {
     /// With no trusted hop, no header whatever changes who the client is and how it came.
     #[test]
     fn an_untrusted_peer_cannot_lie(lines in prop::collection::vec("[ -~]{0,20}", 0..4), tls: bool) {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for line in &lines {
             headers.append(FORWARDED_FOR, line.parse().expect("visible"));
             headers.append(FORWARDED_PROTO, line.parse().expect("visible"));

@@ -1,9 +1,10 @@
 //! After which outcomes an attempt is followed by another.
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
 use plenipo_model::{RetryOn, RetryPolicy};
 
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::headers::grpc_status;
 
 /// An answer of a rate limit.
@@ -12,7 +13,7 @@ const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
 /// What an attempt came to.
 pub(super) enum Seen<'a> {
     /// The head of a response.
-    Answer(StatusCode, &'a HeaderMap),
+    Answer(StatusCode, &'a Fields),
     /// No response.
     Failure(Failure),
     /// The upstream refused the stream before it worked on it.
@@ -31,7 +32,8 @@ pub(super) fn holds(policy: &RetryPolicy, seen: &Seen<'_>) -> bool {
         Seen::RefusedStream
             | Seen::Failure(AttemptTimedOut | BadResponse | Connect | ConnectTimedOut | Reset)
     );
-    let grpc = |wanted: u16| headers.and_then(grpc_status) == Some(wanted);
+    let grpc =
+        |wanted: u16| grpc_status(headers.and_then(|headers| headers.get("grpc-status"))) == Some(wanted);
     policy.on.iter().any(|on| match on {
         RetryOn::FiveXx => no_answer || status >= 500,
         RetryOn::GatewayError => no_answer || matches!(status, 502..=504),
@@ -100,7 +102,7 @@ mod tests {
             (200, &[("grpc-status", "14")], &[Unavailable]),
         ];
         for (status, fields, expected) in answers {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             for (name, value) in fields {
                 let name = HeaderName::from_static(name);
                 headers.insert(name, HeaderValue::from_static(value));

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use plenipo_model::{
     Action, Forward, Fraction, HeaderMatch, PathMatch, Pattern, QueryMatch, Respond, Route, Source, Target,
     ValueMatch,
@@ -8,6 +8,7 @@ use plenipo_model::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::fields::Fields;
 use crate::snapshot::hosts::Pages;
 use crate::snapshot::upstreams::{Retired, Upstreams};
 
@@ -25,7 +26,7 @@ fn table(routes: Vec<Route>) -> Arc<RouteTable> {
     Pages::default().host(&host, &Upstreams::default(), &Retired::default(), None, None).routes
 }
 
-fn asked<'a>(path: &'a str, method: &'a Method, headers: &'a HeaderMap) -> Asked<'a> {
+fn asked<'a>(path: &'a str, method: &'a Method, headers: &'a Fields) -> Asked<'a> {
     Asked {
         host: "example.com",
         port: None,
@@ -42,7 +43,7 @@ fn asked<'a>(path: &'a str, method: &'a Method, headers: &'a HeaderMap) -> Asked
 }
 
 fn picks(table: &RouteTable, path: &str) -> Option<usize> {
-    table.pick(&asked(path, &Method::GET, &HeaderMap::new())).map(|picked| picked.position)
+    table.pick(&asked(path, &Method::GET, &Fields::new())).map(|picked| picked.position)
 }
 
 #[test]
@@ -74,12 +75,12 @@ fn every_part_must_match() {
         vec![HeaderMatch::new(http::HeaderName::from_static("x-a"), ValueMatch::Exact("1,2".into()))];
     narrow.matches.query = vec![QueryMatch { name: "q".into(), value: ValueMatch::Exact("v".into()) }];
     let table = table(vec![narrow]);
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     headers.append("x-a", "1".parse().expect("valid"));
     headers.append("x-a", "2".parse().expect("valid"));
     let right = Asked { query: Some("a=b&q=v&q=w"), ..asked("/", &Method::POST, &headers) };
     assert!(table.pick(&right).is_some());
-    let none = HeaderMap::new();
+    let none = Fields::new();
     for wrong in [
         Asked { method: &Method::GET, ..right },
         Asked { headers: &none, ..right },
@@ -100,7 +101,7 @@ fn weights_share_one_draw_and_the_rest_falls_through() {
     let table = table(vec![canary, route(PathMatch::Prefix("/".into()))]);
     let mut counts = [0; 3];
     for draw in 0..100 {
-        let headers = HeaderMap::new();
+        let headers = Fields::new();
         let asked = Asked { draw: draw * 4096, ..asked("/", &Method::GET, &headers) };
         let picked = table.pick(&asked).expect("something takes it");
         counts[if picked.position == 1 { 2 } else { picked.target }] += 1;
@@ -141,7 +142,7 @@ proptest! {
                 route
             })
             .collect();
-        let headers = HeaderMap::new();
+        let headers = Fields::new();
         let asked = Asked { draw, ..asked(&path, &Method::GET, &headers) };
         let naive = routes.iter().position(|route| accepts(route, &asked).is_ok());
         prop_assert_eq!(table(routes).pick(&asked).map(|picked| picked.position), naive);

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use plenipo_model::{Cluster, Endpoint, Endpoints, Source};
 
 use super::*;
+use crate::fields::Fields;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -234,7 +235,7 @@ fn grpc_statuses_are_http_statuses() {
 #[test]
 fn of_a_grpc_call_its_status_counts_wherever_it_comes() {
     let heard = |status: u16, fields: &[(&'static str, &'static str)]| {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for (name, value) in fields {
             headers.insert(*name, http::HeaderValue::from_static(value));
         }
