@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use crate::http1;
 use crate::http1::server::Upgraded;
 use crate::io::{Prefixed, Stream};
+use crate::{http1, http2};
 
 /// The body of a message, as it comes.
 pub(crate) enum Incoming {
@@ -17,6 +17,8 @@ pub(crate) enum Incoming {
     Answer(http1::client::Body),
     /// Of a request over HTTP/1.
     Request(http1::server::Body),
+    /// Of a request over HTTP/2.
+    Http2(http2::body::Body),
     /// Of a message that hyper reads.
     Hyper(hyper::body::Incoming),
 }
@@ -27,6 +29,9 @@ pub(crate) enum Error {
     /// Over HTTP/1.
     #[error(transparent)]
     Http1(#[from] http1::Error),
+    /// Over HTTP/2, of a client.
+    #[error(transparent)]
+    Http2(#[from] http2::Error),
     /// Where hyper is the codec.
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
@@ -37,7 +42,7 @@ impl Incoming {
     pub(crate) fn into_upgraded(self) -> Option<Prefixed<Stream>> {
         match self {
             Self::Answer(body) => body.into_upgraded(),
-            Self::Request(_) | Self::Hyper(_) => None,
+            Self::Request(_) | Self::Http2(_) | Self::Hyper(_) => None,
         }
     }
 
@@ -45,7 +50,7 @@ impl Incoming {
     pub(crate) fn on_upgrade(&self) -> Option<oneshot::Receiver<Upgraded>> {
         match self {
             Self::Request(body) => Some(body.on_upgrade()),
-            Self::Answer(_) | Self::Hyper(_) => None,
+            Self::Answer(_) | Self::Http2(_) | Self::Hyper(_) => None,
         }
     }
 }
@@ -55,16 +60,22 @@ impl Error {
     pub(crate) fn is_malformed(&self) -> bool {
         match self {
             Self::Http1(error) => error.is_malformed(),
+            Self::Http2(http2::Error::Protocol(error)) => error.get_io().is_some_and(breaks_rules),
+            Self::Http2(http2::Error::Io(error)) => breaks_rules(error),
             Self::Hyper(error) => error.is_parse() || broken_framing(error),
         }
     }
 
     /// Why the peer reset the stream (and not the connection).
     pub(crate) fn reset(&self) -> Option<h2::Reason> {
+        let told = |error: &h2::Error| error.is_reset().then(|| error.reason()).flatten();
+        if let Self::Http2(http2::Error::Protocol(error)) = self {
+            return told(error);
+        }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
-            if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-                return h2.is_reset().then(|| h2.reason()).flatten();
+            if let Some(error) = cause.downcast_ref::<h2::Error>() {
+                return told(error);
             }
             source = cause.source();
         }
@@ -74,13 +85,17 @@ impl Error {
 
 /// Was it the framing that was wrong, and not the connection that ended?
 fn broken_framing(error: &hyper::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput};
     let Some(cause) = std::error::Error::source(error) else { return false };
     let io = cause.downcast_ref::<std::io::Error>();
     let io = io.or_else(|| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
+    io.is_some_and(breaks_rules)
+}
+
+fn breaks_rules(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
     // An alert is told as invalid data too.
-    let alert = |cause: &std::io::Error| cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    io.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput) && !alert(cause))
+    let alert = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    matches!(error.kind(), InvalidData | InvalidInput) && !alert
 }
 
 impl Body for Incoming {
@@ -91,6 +106,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Answer(body) => body.poll_frame(cx).map_err(Error::Http1),
             Self::Request(body) => body.poll_frame(cx).map_err(Error::Http1),
+            Self::Http2(body) => body.poll_frame(cx).map_err(Error::Http2),
             Self::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(Error::Hyper),
         }
     }
@@ -99,6 +115,7 @@ impl Body for Incoming {
         match self {
             Self::Answer(body) => body.is_end_stream(),
             Self::Request(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
             Self::Hyper(body) => body.is_end_stream(),
         }
     }
@@ -107,6 +124,7 @@ impl Body for Incoming {
         match self {
             Self::Answer(body) => body.size_hint(),
             Self::Request(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
             Self::Hyper(body) => body.size_hint(),
         }
     }

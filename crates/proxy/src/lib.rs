@@ -23,6 +23,7 @@ pub mod framing;
 mod gate;
 pub mod headers;
 mod http1;
+mod http2;
 mod io;
 mod listen;
 pub mod message;

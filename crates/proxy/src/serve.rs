@@ -20,18 +20,13 @@ mod sending;
 mod upgrade;
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use plenipo_model::{Desync, HttpLimits, HttpServer, TlsServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
@@ -44,7 +39,6 @@ use crate::conn::Understood;
 use crate::exchange::Connection;
 use crate::framing::Framing;
 use crate::gate::{Activity, Gate, SLOW_HEAD, Times};
-use crate::http1;
 use crate::http1::encode::Case;
 use crate::io::{Prefixed, Stream};
 use crate::message::{Request, Response};
@@ -53,10 +47,10 @@ use crate::refusal::RefusedRequest;
 use crate::snapshot::routes::Asked;
 use crate::snapshot::{CompiledHttp, Snapshot};
 use crate::worker::Worker;
+use crate::{http1, http2};
 use decide::Decision;
 use incoming::Arrived;
 use response::ResponseBody;
-use sending::StreamExecutor;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -119,8 +113,13 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     let leave = leave(&closing, &activity, limits.lifetime);
     let served = if http2 {
         // In a box, which HTTP/1 does without.
-        let served = Box::pin(serve_http2(gate, limits, leave, requests));
-        served.await.map_err(codec::Error::Hyper)
+        let start = move |request: http::Request<Incoming>, respond| {
+            let answer = request_of(Rc::clone(&requests), Request::from(request));
+            sending::start(http2::reply::reply(Box::pin(async { answer.await.into() }), respond));
+        };
+        Box::pin(http2::server::serve(gate, http2_rules(limits), leave, start))
+            .await
+            .map_err(codec::Error::Http2)
     } else {
         let rules = http1_rules(limits, server.model.proper_case);
         let service = move |request| request_of(Rc::clone(&requests), request);
@@ -129,36 +128,15 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     http.meter.received.add(activity.read.get());
     http.meter.sent.add(activity.written.get());
     match &served {
-        Err(codec::Error::Hyper(error)) => refused::http2(&http, &server, error),
         Err(codec::Error::Http1(error)) => refused::http1(&http, &server, Some(error)),
-        Ok(()) if http2 => {}
-        Ok(()) => refused::http1(&http, &server, None),
+        Ok(()) if !http2 => refused::http1(&http, &server, None),
+        Err(codec::Error::Http2(http2::Error::Protocol(error))) => refused::http2(&http, &server, error),
+        _ => {}
     }
     if let Err(error) = served {
         tracing::debug!(peer = %http.facts.direct, %error, "HTTP connection ended early");
     }
     Ok(())
-}
-
-/// Serves requests over HTTP/2 until the connection ends, or `leave` does and nothing is under way.
-async fn serve_http2(
-    gate: Gate,
-    limits: HttpLimits,
-    leave: impl Future<Output = ()>,
-    http: Rc<HttpConnection>,
-) -> hyper::Result<()> {
-    let service = service_fn(move |request: http::Request<_>| {
-        let (http, request) = (Rc::clone(&http), Request::from(request).map(Incoming::Hyper));
-        async move { Ok::<_, Infallible>(request_of(http, request).await.into()) }
-    });
-    let mut connection = pin!(http2_codec(limits).serve_connection(TokioIo::new(gate), service));
-    tokio::select! {
-        served = connection.as_mut() => served,
-        () = leave => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    }
 }
 
 /// What stands between the connection and the codec.
@@ -194,18 +172,14 @@ fn http1_rules(limits: HttpLimits, proper_case: bool) -> http1::server::Rules {
     }
 }
 
-fn http2_codec(limits: HttpLimits) -> http2::Builder<StreamExecutor> {
-    let mut codec = http2::Builder::new(StreamExecutor);
-    codec
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.max_streams)
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
-        .max_send_buf_size(256 * 1024);
-    codec
+fn http2_rules(limits: HttpLimits) -> http2::server::Rules {
+    http2::server::Rules {
+        streams: limits.max_streams,
+        head: u32::try_from(limits.header_bytes).unwrap_or(u32::MAX),
+        window: (64 * 1024, 1024 * 1024),
+        send_buffer: 256 * 1024,
+        resets: (MAX_PENDING_RESETS, MAX_LOCAL_RESETS),
+    }
 }
 
 /// Reads until the bytes tell HTTP/2 with prior knowledge from HTTP/1; none when that took too long, and the client was told.

@@ -349,7 +349,7 @@ fn hexadecimal(number: usize, text: &mut Vec<u8>) {
 }
 
 /// Writes the date (RFC 9110 §5.6.7), made anew once a second.
-fn date(text: &mut Vec<u8>) {
+pub(crate) fn date(text: &mut Vec<u8>) {
     thread_local! {
         static NOW: RefCell<(SystemTime, String)> = const { RefCell::new((SystemTime::UNIX_EPOCH, String::new())) };
     }

@@ -41,21 +41,14 @@ pub(super) fn request(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, ref
 }
 
 /// An HTTP/2 connection that we ended because its frames break the rules. Its requests tell their own end.
-pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: &hyper::Error) {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            if !h2.is_library() {
-                return;
-            }
-            let calm = h2.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
-            let reason = if calm { "http2_flood" } else { "http2_protocol_error" };
-            http.meter.refused(reason);
-            let mut exchange = Exchange::begin(&http.facts);
-            (exchange.version, exchange.flags, exchange.details) = (Version::HTTP_2, "DPE", reason);
-            tcp::report(&http.worker, server.log.as_deref(), &exchange);
-            return;
-        }
-        source = cause.source();
+pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: &h2::Error) {
+    if !error.is_library() {
+        return;
     }
+    let calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    let reason = if calm { "http2_flood" } else { "http2_protocol_error" };
+    http.meter.refused(reason);
+    let mut exchange = Exchange::begin(&http.facts);
+    (exchange.version, exchange.flags, exchange.details) = (Version::HTTP_2, "DPE", reason);
+    tcp::report(&http.worker, server.log.as_deref(), &exchange);
 }

@@ -67,18 +67,10 @@ impl Sending {
     }
 }
 
-/// Runs each stream of an HTTP/2 server in a task of its own, and ends it (RST_STREAM) when its client takes nothing.
-#[derive(Clone, Copy)]
-pub(super) struct StreamExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for StreamExecutor
-where
-    F::Output: 'static,
-{
-    fn execute(&self, stream: F) {
-        let sending = Rc::new(Sending::default());
-        tokio::task::spawn_local(STREAM.scope(Rc::clone(&sending), watched(stream, sending)));
-    }
+/// Runs a stream of HTTP/2 in a task of its own, and ends it (RST_STREAM) when its client takes nothing.
+pub(super) fn start(stream: impl Future<Output = ()> + 'static) {
+    let sending = Rc::new(Sending::default());
+    tokio::task::spawn_local(STREAM.scope(Rc::clone(&sending), watched(stream, sending)));
 }
 
 async fn watched(stream: impl Future, sending: Rc<Sending>) {
