@@ -11,6 +11,7 @@ mod edge_running;
 mod edge_table;
 mod examples;
 mod gateway;
+mod h2spec;
 mod istio;
 mod kubernetes;
 mod load;

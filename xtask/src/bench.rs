@@ -4,8 +4,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::kapi::KAPI;
 use crate::step::{self, cargo};
-use crate::{kapi, tools};
+use crate::tools;
 
 /// What to measure; handed on to the benchmark as it is.
 #[derive(clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Options {
 /// When something is missing, does not build, or a measurement fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
     tools::ensure(tools::BENCHES)?;
-    kapi::ensure()?;
+    KAPI.ensure()?;
     // One after the other: in one build the load generator's features would be those of the gateway too.
     for package in ["plenipo", "plenipo-benches"] {
         step::run(&mut cargo(&["build", "--profile", "bench-peer", "--package", package]))?;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod fuzz;
+mod go;
 mod kapi;
 mod lint;
 mod step;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::go::H2SPEC;
+use crate::kapi::KAPI;
 use crate::step::{Steps, cargo};
 
 #[derive(Parser)]
@@ -34,6 +37,8 @@ enum Command {
     E2e,
     /// Builds the control plane that tests use (tools/kapi), unless it is there.
     Kapi,
+    /// Builds the judge of HTTP/2 that tests use (tools/h2spec), unless it is there.
+    H2spec,
     /// Load against Envoy, HAProxy and nginx, side by side; writes docs/performance.md.
     Bench(bench::Options),
     /// Fuzzes one target, or each in turn.
@@ -62,12 +67,14 @@ fn run(command: Command) -> Result<()> {
         }
         Command::E2e => {
             tools::ensure(tools::TESTS)?;
-            kapi::ensure()?;
+            KAPI.ensure()?;
+            H2SPEC.ensure()?;
             let mut steps = Steps::default();
             steps.run("e2e", &mut cargo(&["test", "--package", "plenipo", "--test", "*"]));
             steps.finish()
         }
-        Command::Kapi => kapi::ensure(),
+        Command::Kapi => KAPI.ensure(),
+        Command::H2spec => H2SPEC.ensure(),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     }
@@ -76,7 +83,8 @@ fn run(command: Command) -> Result<()> {
 /// A step that fails does not stop the ones behind it: one run shows all there is to mend.
 fn test() -> Result<()> {
     tools::ensure(tools::TESTS)?;
-    kapi::ensure()?;
+    KAPI.ensure()?;
+    H2SPEC.ensure()?;
     let mut steps = Steps::default();
     lint::run(&mut steps);
     steps.run("tests", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
