@@ -31,7 +31,7 @@ pub(crate) enum Error {
     Http1(#[from] http1::Error),
     /// Over HTTP/2, of a client.
     #[error(transparent)]
-    Http2(#[from] http2::Error),
+    Http2(#[from] h2::Error),
     /// Where hyper is the codec.
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
@@ -60,8 +60,7 @@ impl Error {
     pub(crate) fn is_malformed(&self) -> bool {
         match self {
             Self::Http1(error) => error.is_malformed(),
-            Self::Http2(http2::Error::Protocol(error)) => error.get_io().is_some_and(breaks_rules),
-            Self::Http2(http2::Error::Io(error)) => breaks_rules(error),
+            Self::Http2(error) => error.get_io().is_some_and(breaks_rules),
             Self::Hyper(error) => error.is_parse() || broken_framing(error),
         }
     }
@@ -69,7 +68,7 @@ impl Error {
     /// Why the peer reset the stream (and not the connection).
     pub(crate) fn reset(&self) -> Option<h2::Reason> {
         let told = |error: &h2::Error| error.is_reset().then(|| error.reason()).flatten();
-        if let Self::Http2(http2::Error::Protocol(error)) = self {
+        if let Self::Http2(error) = self {
             return told(error);
         }
         let mut source = std::error::Error::source(self);

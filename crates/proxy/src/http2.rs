@@ -7,22 +7,9 @@
 //! [`body`] is a request's body, [`outbox`] collects what is written, [`reply`] sends one answer.
 
 pub(crate) mod body;
-mod outbox;
+pub(crate) mod outbox;
 pub(crate) mod reply;
 pub(crate) mod server;
-
-use std::io;
-
-/// Why a connection, or a stream of it, came to no good end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// One side broke the rules, or broke off.
-    #[error(transparent)]
-    Protocol(#[from] h2::Error),
-    /// The connection below it.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 #[cfg(test)]
 mod tests;

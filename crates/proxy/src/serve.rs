@@ -130,7 +130,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     match &served {
         Err(codec::Error::Http1(error)) => refused::http1(&http, &server, Some(error)),
         Ok(()) if !http2 => refused::http1(&http, &server, None),
-        Err(codec::Error::Http2(http2::Error::Protocol(error))) => refused::http2(&http, &server, error),
+        Err(codec::Error::Http2(error)) => refused::http2(&http, &server, error),
         _ => {}
     }
     if let Err(error) = served {

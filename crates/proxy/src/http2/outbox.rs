@@ -3,8 +3,11 @@
 //! The framing layer writes (and flushes) whenever a piece of a body does not fit its own buffer: with answers longer than a
 //! kilobyte that would be a write, and a TLS record, for each. Here they wait until the connection's task has seen to all
 //! of its streams, and go out together. Nothing waits longer than that task runs, and nothing is held at rest.
+//!
+//! Towards upstreams the connection's task is hyper's, and known by its reading and writing.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,7 +26,7 @@ thread_local! {
 }
 
 /// A connection whose writes are collected: one end for the framing layer, another for the task that runs it.
-pub(super) struct Outbox<S> {
+pub(crate) struct Outbox<S> {
     inner: Rc<RefCell<Inner<S>>>,
 }
 
@@ -36,6 +39,10 @@ struct Inner<S> {
     unflushed: bool,
     /// There was nothing to read in this turn.
     dry: bool,
+    /// Somebody read or wrote in this turn.
+    used: bool,
+    /// Why what was collected did not get out.
+    broken: Option<io::Error>,
 }
 
 impl<S> Clone for Outbox<S> {
@@ -45,8 +52,16 @@ impl<S> Clone for Outbox<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Outbox<S> {
-    pub(super) fn new(stream: S) -> Self {
-        let inner = Inner { stream, waiting: Vec::new(), gone: 0, unflushed: false, dry: false };
+    pub(crate) fn new(stream: S) -> Self {
+        let inner = Inner {
+            stream,
+            waiting: Vec::new(),
+            gone: 0,
+            unflushed: false,
+            dry: false,
+            used: false,
+            broken: None,
+        };
         Self { inner: Rc::new(RefCell::new(inner)) }
     }
 
@@ -56,22 +71,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outbox<S> {
         self.inner.borrow().waiting.capacity() == 0
     }
 
-    /// One turn of the connection's task: what it wrote goes out at the end.
-    ///
-    /// # Errors
-    /// Those of `run`, and of the connection.
-    pub(super) fn turn<T, E: From<io::Error>>(
+    /// One turn of the connection's task: what it wrote goes out at the end. Where that fails the task has another turn, in
+    /// which it reads why.
+    pub(super) fn turn<T>(
         &self,
         cx: &mut Context<'_>,
-        run: impl FnOnce(&mut Context<'_>) -> Poll<Result<T, E>>,
-    ) -> Poll<Result<T, E>> {
-        self.inner.borrow_mut().dry = false;
+        mut run: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        (self.inner.borrow_mut().dry, self.inner.borrow_mut().used) = (false, false);
         let ran = run(cx);
-        match self.inner.borrow_mut().poll_send(cx) {
-            // What came to an end tells more than that it could not be told.
-            Poll::Ready(Err(error)) if ran.is_pending() => Poll::Ready(Err(error.into())),
-            _ => ran,
+        let mut inner = self.inner.borrow_mut();
+        if !inner.used {
+            return ran;
         }
+        match inner.poll_send(cx) {
+            Poll::Ready(Err(error)) if ran.is_pending() => (inner.broken, inner.dry) = (Some(error), false),
+            _ => return ran,
+        }
+        drop(inner);
+        run(cx)
+    }
+}
+
+/// Runs what hyper starts for a connection to an upstream: the connection's task, and those that hand it bodies.
+impl<S, F> hyper::rt::Executor<F> for Outbox<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    F: Future + 'static,
+{
+    fn execute(&self, future: F) {
+        let (outbox, mut future) = (self.clone(), Box::pin(future));
+        tokio::task::spawn_local(async move {
+            poll_fn(|cx| outbox.turn(cx, |cx| future.as_mut().poll(cx).map(drop))).await;
+        });
     }
 }
 
@@ -139,6 +171,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Outbox<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
+        inner.used = true;
+        if let Some(error) = inner.broken.take() {
+            return Poll::Ready(Err(error));
+        }
         // The framing layer asks again for every stream that it hands out.
         if inner.dry {
             return Poll::Pending;
@@ -160,6 +196,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Outbox<S> {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.inner.borrow_mut();
+        inner.used = true;
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
         if length == 0 {
             return Poll::Ready(Ok(0));

@@ -9,7 +9,6 @@ use h2::server::{Builder, SendResponse};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Error;
 use super::body::Body;
 use super::outbox::Outbox;
 use crate::codec::Incoming;
@@ -56,12 +55,10 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     rules: Rules,
     leave: impl Future<Output = ()>,
     mut start: impl FnMut(Request<Incoming>, Respond),
-) -> Result<(), Error> {
+) -> Result<(), h2::Error> {
     let outbox = Outbox::new(stream);
     let mut handshake = rules.builder().handshake::<_, Bytes>(outbox.clone());
-    let handshake =
-        poll_fn(|cx| outbox.turn(cx, |cx| Pin::new(&mut handshake).poll(cx).map_err(Error::from)));
-    let mut connection = handshake.await?;
+    let mut connection = poll_fn(|cx| outbox.turn(cx, |cx| Pin::new(&mut handshake).poll(cx))).await?;
     let (mut leave, mut leaving) = (pin!(leave), false);
     poll_fn(|cx| {
         if !leaving && leave.as_mut().poll(cx).is_ready() {

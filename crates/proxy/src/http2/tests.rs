@@ -14,9 +14,11 @@ use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::Notify;
 
+use super::outbox::Outbox;
 use super::reply::reply;
 use super::server::{Respond, Rules, serve};
 use crate::codec::Incoming;
@@ -147,6 +149,42 @@ fn answers_that_are_ready_together_are_one_write() {
             assert_eq!(writes.get() - before, 1, "of {length} bytes each");
         });
     }
+}
+
+#[test]
+fn requests_to_an_upstream_that_are_ready_together_are_one_write() {
+    run(async {
+        let (ours, theirs) = duplex(1 << 20);
+        tokio::task::spawn_local(async move {
+            let mut connection = h2::server::handshake(theirs).await.expect("a handshake");
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                tokio::task::spawn_local(async move {
+                    let mut body = request.into_body();
+                    while let Some(data) = body.data().await {
+                        data.expect("whole");
+                    }
+                    respond.send_response(Response::new(()), true).expect("answered");
+                });
+            }
+        });
+        let writes = Rc::new(Cell::new(0));
+        let outbox = Outbox::new(Counted { stream: ours, writes: Rc::clone(&writes) });
+        let builder = hyper::client::conn::http2::Builder::new(outbox.clone());
+        let (requests, connection) = builder.handshake(TokioIo::new(outbox)).await.expect("a handshake");
+        tokio::task::spawn_local(connection);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let before = writes.get();
+        let answers = (0..15).map(|_| {
+            let mut requests = requests.clone();
+            let request = Request::post("http://a/").body(Full::new(Bytes::from(vec![b'x'; 300])));
+            async move { requests.send_request(request.expect("valid")).await.expect("answered").status() }
+        });
+        let answers = futures_util::future::join_all(answers).await;
+        assert_eq!(answers, [StatusCode::OK; 15]);
+        assert!(writes.get() - before <= 2, "{} writes", writes.get() - before);
+    });
 }
 
 #[test]

@@ -25,9 +25,9 @@ use super::interim::Answers;
 use super::lease::{Idle, Lease, Lent, LocalEndpoint, STREAMS_PER_CONNECTION, Shared};
 use crate::exchange::Connection;
 use crate::http1;
+use crate::http2::outbox::Outbox;
 use crate::metrics::ClusterMeter;
 use crate::snapshot::clusters::Upstream;
-use crate::worker::LocalExecutor;
 
 /// Bytes of a response's head over HTTP/2.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -334,7 +334,8 @@ pub(crate) enum LeaseError {
 
 async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Result<Rc<Shared>, LeaseError> {
     let local = connected.local;
-    let mut builder = http2::Builder::new(LocalExecutor);
+    let outbox = Outbox::new(Answers::new(connected.stream));
+    let mut builder = http2::Builder::new(outbox.clone());
     if let Some(keepalive) = cluster.http2_keepalive {
         builder
             .keep_alive_interval(keepalive.interval)
@@ -346,7 +347,7 @@ async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Res
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_header_list_size(MAX_HEADERS)
-        .handshake(TokioIo::new(Answers::new(connected.stream)))
+        .handshake(TokioIo::new(outbox))
         .await
         .map_err(LeaseError::Handshake)?;
     let most = cluster.max_concurrent_streams.map_or(STREAMS_PER_CONNECTION, |most| most.max(1) as usize);
