@@ -24,6 +24,7 @@ use crate::refusal::{self, Dropped};
 use crate::snapshot::tls::{TerminatedTls, suite_names};
 use crate::snapshot::{CompiledListener, CompiledServe, CompiledTls, Log};
 use crate::sniff::{self, ClientHello, Sniff};
+use crate::turns::Turns;
 use crate::worker::Worker;
 use crate::{serve, tcp};
 
@@ -94,9 +95,11 @@ async fn run(
     let understood = match Open::count(&meter, open, listener.model.max_connections) {
         None => Err(Dropped::Full),
         // In a box, which is gone when the connection is understood.
-        Some(open) => Box::pin(understand(&listener, &meter, early, &mut connection, &mut log))
-            .await
-            .map(|understood| (open, understood)),
+        Some(open) => {
+            Box::pin(understand(&worker.turns, &listener, &meter, early, &mut connection, &mut log))
+                .await
+                .map(|understood| (open, understood))
+        }
     };
     let (_open, (stream, tls_rules, behind)) = match understood {
         Ok(understood) => understood,
@@ -127,6 +130,7 @@ async fn run(
 
 /// Takes off what comes before the bytes that are served. `log` becomes that of the chain, once it is known.
 async fn understand(
+    turns: &Turns,
     listener: &CompiledListener,
     meter: &ListenerMeter,
     mut early: Early<'_>,
@@ -156,7 +160,7 @@ async fn understand(
         (CompiledTls::Untouched, _) => Stream::Plain(early.into_stream()),
         (CompiledTls::Terminate(config), Some(hello)) => {
             tls_rules = Some(Arc::clone(&config.model));
-            match early.handshake(config, &hello).await {
+            match early.handshake(turns, config, &hello).await {
                 Ok((stream, tls)) => {
                     meter.tls_connections.add(1);
                     connection.tls = Some(tls);
@@ -290,9 +294,15 @@ impl Early<'_> {
         Prefixed::new(self.bytes, self.socket)
     }
 
-    async fn handshake(self, config: &TerminatedTls, hello: &ClientHello) -> Result<(Stream, Tls), Dropped> {
+    async fn handshake(
+        self,
+        turns: &Turns,
+        config: &TerminatedTls,
+        hello: &ClientHello,
+    ) -> Result<(Stream, Tls), Dropped> {
         let acceptor = TlsAcceptor::from(Arc::clone(config.config(&hello.alpn)));
-        let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(self.into_stream()));
+        let handshake = turns.pace(acceptor.accept(self.into_stream()));
+        let handshake = tokio::time::timeout(HANDSHAKE_TIME, handshake);
         let stream = handshake.await.map_err(|_| Dropped::SlowHandshake)?.map_err(Dropped::Handshake)?;
         let (_, session) = stream.get_ref();
         let chain: Vec<_> = session

@@ -40,6 +40,7 @@ pub mod snapshot;
 pub mod sniff;
 mod start;
 mod tcp;
+mod turns;
 mod udp;
 mod upstream;
 mod worker;

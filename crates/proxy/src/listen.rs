@@ -24,6 +24,9 @@ const BACKLOG: i32 = 4096;
 /// When no descriptor is left, the thread waits this long before it accepts again, instead of spinning.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that are accepted before it is the turn of those that are there already.
+const AT_ONCE: usize = 16;
+
 /// One data thread's socket of a listener.
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -118,7 +121,7 @@ async fn accept(
     open: Arc<AtomicU32>,
     closing: CancellationToken,
 ) {
-    loop {
+    for number in 1_usize.. {
         tokio::select! {
             biased;
             accepted = socket.accept() => match accepted {
@@ -126,6 +129,9 @@ async fn accept(
                 Err(error) => rest_after(&error).await,
             },
             () = closing.cancelled() => break,
+        }
+        if number.is_multiple_of(AT_ONCE) {
+            tokio::task::yield_now().await;
         }
     }
     // A socket that closes resets what waits in its queue: empty it first.

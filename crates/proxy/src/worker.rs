@@ -22,6 +22,7 @@ use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
 use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::{Log, Snapshot};
+use crate::turns::Turns;
 use crate::upstream::pool::LocalCluster;
 
 /// Connections left idle are looked for this often.
@@ -58,6 +59,8 @@ pub(crate) struct Worker {
     pub(crate) random: Random,
     /// Limits of exchanges.
     pub(crate) alarms: Alarms,
+    /// For what takes long.
+    pub(crate) turns: Turns,
 }
 
 /// The snapshot behind a count of this thread's own: cloning it per request touches no shared memory.
@@ -80,6 +83,8 @@ where
 /// The body of a data thread: serves until the orders end.
 pub(crate) async fn run(mut orders: mpsc::UnboundedReceiver<Order>, empty: Arc<Snapshot>) {
     let worker = Rc::new(Worker::new(empty));
+    let turning = Rc::clone(&worker);
+    tokio::task::spawn_local(async move { turning.turns.run().await });
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
@@ -106,6 +111,7 @@ impl Worker {
             tasks: TaskTracker::new(),
             random: Random::new(),
             alarms: Alarms::default(),
+            turns: Turns::new(),
         }
     }
 
