@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::TryFutureExt as _;
 use ipnet::IpNet;
 use plenipo_model::{ClientAuth, ProxyProtocol, TlsServer};
 use tokio::io::AsyncReadExt;
@@ -59,22 +61,30 @@ pub(crate) fn start(
     open: &Arc<AtomicU32>,
     closing: CancellationToken,
 ) {
-    let (served, open) = (Rc::clone(worker), Arc::clone(open));
+    let begun = begin(Rc::clone(worker), bind, stream, direct, Arc::clone(open), closing);
+    let begun = Box::pin(begun.inspect_err(move |dropped| {
+        tracing::debug!(%bind, peer = %direct, reason = %dropped, "connection dropped");
+    }));
+    // Each in a box of its own: a connection at rest has nothing left of how it began.
     worker.tasks.spawn_local(async move {
-        if let Err(dropped) = run(served, bind, stream, direct, open, closing).await {
-            tracing::debug!(%bind, peer = %direct, reason = %dropped, "connection dropped");
+        if let Ok(Some((serving, _open))) = begun.await {
+            serving.await;
         }
     });
 }
 
-async fn run(
+/// What serves a connection to its end.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Finds out what a connection is; tells what serves it, if there is anything to serve.
+async fn begin(
     worker: Rc<Worker>,
     bind: SocketAddr,
     socket: TcpStream,
     direct: SocketAddr,
     open: Arc<AtomicU32>,
     closing: CancellationToken,
-) -> Result<(), Dropped> {
+) -> Result<Option<(Serving, Open)>, Dropped> {
     let snapshot = worker.snapshot();
     let listener = Arc::clone(snapshot.listener(bind).ok_or(Dropped::Gone)?);
     drop(snapshot);
@@ -92,16 +102,13 @@ async fn run(
     let received = Cell::new(0);
     let early = Early { socket, bytes: BytesMut::new(), received: &received };
     let mut log = listener.log();
-    let understood = match Open::count(&meter, open, listener.model.max_connections) {
+    let understood = match Open::count(Rc::clone(&meter), open, listener.model.max_connections) {
         None => Err(Dropped::Full),
-        // In a box, which is gone when the connection is understood.
-        Some(open) => {
-            Box::pin(understand(&worker.turns, &listener, &meter, early, &mut connection, &mut log))
-                .await
-                .map(|understood| (open, understood))
-        }
+        Some(open) => understand(&worker.turns, &listener, &meter, early, &mut connection, &mut log)
+            .await
+            .map(|understood| (open, understood)),
     };
-    let (_open, (stream, tls_rules, behind)) = match understood {
+    let (open, (stream, tls_rules, behind)) = match understood {
         Ok(understood) => understood,
         Err(dropped) => {
             refusal::connection(&worker, &meter, log.as_deref(), connection, &dropped, received.get());
@@ -111,21 +118,13 @@ async fn run(
     drop(listener);
     let http2 =
         matches!(&stream, Stream::Server(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"));
-    let understood = Understood {
-        stream,
-        connection: Rc::new(connection),
-        bind,
-        http2,
-        tls_rules,
-        meter: Rc::clone(&meter),
-        closing,
-    };
-    match behind {
+    let understood =
+        Understood { stream, connection: Rc::new(connection), bind, http2, tls_rules, meter, closing };
+    let serving = match behind {
         CompiledServe::Http(_) => serve::connection(worker, understood).await?,
-        // In a box, which HTTP does without.
-        CompiledServe::Tcp(route) => Box::pin(tcp::relay(worker, understood, route)).await,
-    }
-    Ok(())
+        CompiledServe::Tcp(route) => Some(Box::pin(tcp::relay(worker, understood, route)) as Serving),
+    };
+    Ok(serving.map(|serving| (serving, open)))
 }
 
 /// Takes off what comes before the bytes that are served. `log` becomes that of the chain, once it is known.
@@ -163,7 +162,7 @@ async fn understand(
             match early.handshake(turns, config, &hello).await {
                 Ok((stream, tls)) => {
                     meter.tls_connections.add(1);
-                    connection.tls = Some(tls);
+                    connection.tls = Some(Box::new(tls));
                     stream
                 }
                 Err(dropped) => {
@@ -177,15 +176,15 @@ async fn understand(
 }
 
 /// Counts a connection while it is open.
-struct Open<'a> {
-    meter: &'a ListenerMeter,
+struct Open {
+    meter: Rc<ListenerMeter>,
     /// Of the listener, on all data threads.
     all: Arc<AtomicU32>,
 }
 
-impl<'a> Open<'a> {
+impl Open {
     /// None when there are as many as there may be.
-    fn count(meter: &'a ListenerMeter, all: Arc<AtomicU32>, limit: Option<u32>) -> Option<Self> {
+    fn count(meter: Rc<ListenerMeter>, all: Arc<AtomicU32>, limit: Option<u32>) -> Option<Self> {
         meter.connections_total.add(1);
         meter.connections.set(meter.connections.get() + 1);
         let before = all.fetch_add(1, Ordering::Relaxed);
@@ -194,7 +193,7 @@ impl<'a> Open<'a> {
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.meter.connections.set(self.meter.connections.get() - 1);
         self.all.fetch_sub(1, Ordering::Relaxed);

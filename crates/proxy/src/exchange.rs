@@ -29,7 +29,7 @@ pub struct Connection {
     /// The port that users wrote for the listener.
     pub declared_port: u16,
     /// TLS, when it was ended here.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
 }
 
 /// What a TLS handshake agreed.

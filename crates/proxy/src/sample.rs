@@ -34,7 +34,7 @@ pub(crate) fn connection() -> Connection {
 pub(crate) fn certified_connection() -> Connection {
     let der = CLIENT.clone();
     Connection {
-        tls: Some(Tls {
+        tls: Some(Box::new(Tls {
             version: "TLSv1.3",
             cipher: "TLS_AES_128_GCM_SHA256",
             server_name: Some("shop.example.com".to_owned()),
@@ -42,7 +42,7 @@ pub(crate) fn certified_connection() -> Connection {
             client_chain: vec![der.clone(), der],
             client_verified: true,
             own_uris: vec![],
-        }),
+        })),
         ..connection()
     }
 }

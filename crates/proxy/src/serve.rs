@@ -11,6 +11,7 @@ mod hash_key;
 mod incoming;
 mod mirror;
 mod patience;
+mod preface;
 mod redirect;
 mod refused;
 mod response;
@@ -26,21 +27,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::{HeaderValue, StatusCode, header};
 use plenipo_model::{Desync, HttpLimits, HttpServer, TlsServer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::balancer;
 use crate::client_identity::Remembered;
 use crate::codec::{self, Incoming};
-use crate::conn::Understood;
+use crate::conn::{Serving, Understood};
 use crate::exchange::Connection;
 use crate::framing::Framing;
-use crate::gate::{Activity, Gate, SLOW_HEAD, Times};
+use crate::gate::{Activity, Gate, Times};
 use crate::http1::encode::Case;
-use crate::io::{Prefixed, Stream};
+use crate::io::Stream;
 use crate::message::{Request, Response};
 use crate::metrics::ListenerMeter;
 use crate::refusal::RefusedRequest;
@@ -52,8 +53,6 @@ use decide::Decision;
 use incoming::Arrived;
 use response::ResponseBody;
 
-/// RFC 9113 §3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A request without a byte in either direction for so long ends, unless its route says otherwise.
 const STALLED: Duration = Duration::from_secs(300);
 /// When the end has come, a connection without a request yet is given so long for one.
@@ -79,8 +78,8 @@ pub(crate) struct HttpConnection {
     current: RefCell<(u64, Option<Arc<CompiledHttp>>)>,
 }
 
-/// Serves requests until the connection ends.
-pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io::Result<()> {
+/// What serves requests until the connection ends; none when it has ended, or there is nobody to serve them.
+pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io::Result<Option<Serving>> {
     let Understood { mut stream, connection, bind, mut http2, tls_rules, meter, closing } = understood;
     let activity = Rc::new(Activity::default());
     let http = HttpConnection {
@@ -94,7 +93,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         requests: Cell::new(0),
         current: RefCell::new((0, None)),
     };
-    let Some(server) = http.server() else { return Ok(()) };
+    let Some(server) = http.server() else { return Ok(None) };
     let limits = server.model.limits;
     let http = Rc::new(http);
     // Load balancers speak HTTP/2 where ALPN asks for it, and nowhere else.
@@ -102,41 +101,49 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
         && let Stream::Plain(plain) = stream
     {
         let begun = Instant::now();
-        let Some((plain, preface)) = speaks_http2(plain, limits.header_timeout).await? else {
+        let Some((plain, preface)) = preface::speaks_http2(plain, limits.header_timeout).await? else {
             refused::request(&http, &server, RefusedRequest::slow(begun));
-            return Ok(());
+            return Ok(None);
         };
         (stream, http2) = (Stream::Plain(plain), preface);
     }
     let gate = gate(stream, http2, &server, &activity);
     let requests = Rc::clone(&http);
-    let leave = leave(&closing, &activity, limits.lifetime);
-    let served = if http2 {
-        // In a box, which HTTP/1 does without.
+    let leave = Box::pin(leave(closing, activity, limits.lifetime));
+    Ok(Some(if http2 {
         let start = move |request: http::Request<Incoming>, respond| {
             let answer = request_of(Rc::clone(&requests), Request::from(request));
             sending::start(http2::reply::reply(Box::pin(async { answer.await.into() }), respond));
         };
-        Box::pin(http2::server::serve(gate, http2_rules(limits), leave, start))
-            .await
-            .map_err(codec::Error::Http2)
+        let served = http2::server::serve(gate, http2_rules(limits), leave, start).map_err(codec::Error::Http2);
+        Box::pin(served.map(move |served| ended(&http, &server, true, served)))
     } else {
         let rules = http1_rules(limits, server.model.proper_case);
         let service = move |request| request_of(Rc::clone(&requests), request);
-        http1::server::serve(gate, rules, leave, service).await.map_err(codec::Error::Http1)
-    };
+        let served = http1::server::serve(gate, rules, leave, service).map_err(codec::Error::Http1);
+        Box::pin(served.map(move |served| ended(&http, &server, false, served)))
+    }))
+}
+
+/// Counts what a connection carried, and tells why it ended, if that is worth it.
+fn ended(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    http2: bool,
+    served: Result<(), codec::Error>,
+) {
+    let activity = &http.activity;
     http.meter.received.add(activity.read.get());
     http.meter.sent.add(activity.written.get());
     match &served {
-        Err(codec::Error::Http1(error)) => refused::http1(&http, &server, Some(error)),
-        Ok(()) if !http2 => refused::http1(&http, &server, None),
-        Err(codec::Error::Http2(error)) => refused::http2(&http, &server, error),
+        Err(codec::Error::Http1(error)) => refused::http1(http, server, Some(error)),
+        Ok(()) if !http2 => refused::http1(http, server, None),
+        Err(codec::Error::Http2(error)) => refused::http2(http, server, error),
         _ => {}
     }
     if let Err(error) = served {
         tracing::debug!(peer = %http.facts.direct, %error, "HTTP connection ended early");
     }
-    Ok(())
 }
 
 /// What stands between the connection and the codec.
@@ -153,14 +160,14 @@ fn gate(stream: Stream, http2: bool, server: &CompiledHttp, activity: &Rc<Activi
 
 /// Ends when the connection shall take no more requests. One that has just been made has its first request on the way:
 /// closing it now would lose that.
-async fn leave(closing: &CancellationToken, activity: &Activity, lifetime: Option<Duration>) {
+async fn leave(closing: CancellationToken, activity: Rc<Activity>, lifetime: Option<Duration>) {
     match lifetime {
         None => closing.cancelled().await,
         // It may end earlier than somebody says so.
-        Some(limit) => drop(tokio::time::timeout(limit, closing.cancelled()).await),
+        Some(limit) => drop(Box::pin(tokio::time::timeout(limit, closing.cancelled())).await),
     }
     if activity.read.get() == 0 {
-        tokio::time::sleep(FIRST_REQUEST).await;
+        Box::pin(tokio::time::sleep(FIRST_REQUEST)).await;
     }
 }
 
@@ -179,33 +186,6 @@ fn http2_rules(limits: HttpLimits) -> http2::server::Rules {
         window: (64 * 1024, 1024 * 1024),
         send_buffer: 256 * 1024,
         resets: (MAX_PENDING_RESETS, MAX_LOCAL_RESETS),
-    }
-}
-
-/// Reads until the bytes tell HTTP/2 with prior knowledge from HTTP/1; none when that took too long, and the client was told.
-async fn speaks_http2(
-    stream: Prefixed<tokio::net::TcpStream>,
-    limit: Duration,
-) -> io::Result<Option<(Prefixed<tokio::net::TcpStream>, bool)>> {
-    let (mut early, mut socket) = stream.into_parts();
-    let telling = async {
-        loop {
-            let length = early.len().min(PREFACE.len());
-            if early[..length] != PREFACE[..length] {
-                return Ok::<_, io::Error>(false);
-            }
-            if length == PREFACE.len() {
-                return Ok(true);
-            }
-            if socket.read_buf(&mut early).await? == 0 {
-                return Ok(false);
-            }
-        }
-    };
-    match tokio::time::timeout(limit, telling).await {
-        Ok(http2) => Ok(Some((Prefixed::new(early, socket), http2?))),
-        Err(_) if early.is_empty() => Err(io::ErrorKind::TimedOut.into()),
-        Err(_) => socket.write_all(SLOW_HEAD).await.map(|()| None),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn write(rules: &BalancerRules, connection: &Connection, random: &Ran
         headers.insert(version, HeaderValue::from_static(tls.version));
         headers.insert(cipher, HeaderValue::from_static(tls.cipher));
     }
-    certificate::write(&rules.client_certificate, connection.tls.as_ref(), headers);
+    certificate::write(&rules.client_certificate, connection.tls.as_deref(), headers);
 }
 
 /// How many addresses the lines of `X-Forwarded-For` hold.
