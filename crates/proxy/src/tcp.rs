@@ -50,8 +50,10 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
     if let Some(upstream) = pick(&worker, &route.model.targets, &route.upstreams) {
         let cluster = worker.cluster(upstream);
         exchange.cluster = Some(Arc::clone(&upstream.model.name));
-        if let Some(mut reached) = reach(&cluster, upstream, &connection, &mut exchange).await {
-            let cut = async {
+        // In boxes, so that a relay at rest is small: this one is gone when it is connected,
+        if let Some(mut reached) = Box::pin(reach(&cluster, upstream, &connection, &mut exchange)).await {
+            // and this one is handed on.
+            let cut = Box::pin(async {
                 tokio::select! {
                     why = told_to_go(&closing) => why,
                     why = lasts_too_long(&upstream.model) => {
@@ -60,7 +62,7 @@ pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc
                     }
                     why = loses_its_endpoint(route.model.end_unhealthy, &upstream.model, &reached.endpoint) => why,
                 }
-            };
+            });
             let idle = route.model.idle_timeout.or(upstream.model.relay_idle_timeout);
             let other = &mut reached.connected.stream;
             let carried = carry(&mut stream, &mut *other, idle, cut).await;

@@ -5,6 +5,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::way::Way;
@@ -54,11 +56,18 @@ pub(crate) async fn carry(
             false => Poll::Pending,
         }
     });
+    let over = async {
+        tokio::select! {
+            () = quiet(idle_timeout, &moved) => "idle_timeout",
+            why = cut => why,
+        }
+    };
+    // Asked when it has something to say, and not whenever bytes move.
+    let mut over = FuturesUnordered::from_iter([over]);
     let end = tokio::select! {
         biased;
         ended = both => if ended.is_ok() { End::Closed } else { End::Failed },
-        () = quiet(idle_timeout, &moved) => End::Cut("idle_timeout"),
-        why = cut => End::Cut(why),
+        Some(why) = over.next() => End::Cut(why),
     };
     Carried { up: up.carried(), down: down.carried(), end }
 }
