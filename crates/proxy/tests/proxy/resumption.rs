@@ -1,4 +1,4 @@
-//! Sessions of TLS towards upstreams: taken up again by the same, and by nobody else.
+//! Sessions of TLS: towards upstreams taken up again by the same, and by nobody else; of clients on any data thread.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use plenipo_model::{Certificate, Roots, TlsClient, TlsVersion, Verify};
 use plenipo_testkit::{Authority, Http, Issued, tls};
 use rustls::HandshakeKind;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::tls::{client, roots};
+use super::tls::{chain, client, roots, tls_server};
 use super::*;
 
 /// What an upstream knows of a connection: was its session taken up again, which name was sent, whose certificate was shown?
@@ -142,4 +143,43 @@ async fn who_differs_in_certificate_name_or_trust_begins_a_session_of_its_own() 
     gateway.publish(edge(vec![listener(bind, vec![clear(super::server(routes))])], clusters)).await;
     assert_eq!(Http::one(bind).get("/first").await.expect("answered").status.as_u16(), 503);
     assert!(upstream.met().is_empty());
+}
+
+/// A request on a connection of its own: was a session taken up, and how many tickets came?
+async fn visit(bind: SocketAddr, config: &Arc<rustls::ClientConfig>) -> (bool, u32) {
+    let socket = TcpStream::connect(bind).await.expect("connected");
+    let name = ServerName::try_from("a.test").expect("a name");
+    let mut stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await.expect("a handshake");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("answered");
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let session = stream.get_ref().1;
+    (session.handshake_kind() == Some(HandshakeKind::Resumed), session.tls13_tickets_received())
+}
+
+#[tokio::test]
+async fn clients_take_up_their_sessions_on_any_data_thread_until_the_certificate_changes() {
+    let authority = Authority::new("ca");
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let edge_of = |issued: &Issued, paths: &[&str]| {
+        let routes = paths.iter().map(|path| route(path, "up")).collect();
+        let tls = plenipo_model::ChainTls::Terminate(Arc::new(tls_server(issued)));
+        edge(
+            vec![listener(bind, vec![chain("a.test", tls, server(routes))])],
+            vec![cluster("up", upstream.address())],
+        )
+    };
+    let first = authority.server(&["a.test"]);
+    let mut gateway = Gateway::start(edge_of(&first, &["/"])).await;
+    let client = plenipo_testkit::tls::client(&authority, None, &[]);
+    assert_eq!(visit(bind, &client).await, (false, 1));
+    for _ in 0..8 {
+        assert_eq!(visit(bind, &client).await, (true, 1), "one ticket a handshake, good for both threads");
+    }
+    gateway.publish(edge_of(&first, &["/", "/more"])).await;
+    assert_eq!(visit(bind, &client).await, (true, 1), "routes are not what a session is about");
+    gateway.publish(edge_of(&authority.server(&["a.test"]), &["/"])).await;
+    assert_eq!(visit(bind, &client).await, (false, 1), "another certificate, other keys of tickets");
 }
