@@ -124,6 +124,31 @@ async fn a_reset_amid_bulk_is_a_failure() {
 }
 
 #[tokio::test]
+async fn whoever_goes_away_amid_bulk_ends_it() {
+    let (mut client, ours) = pair().await;
+    let (theirs, mut server) = pair().await;
+    let flood = async {
+        let bytes = pattern(MIB, 9);
+        while client.write_all(&bytes).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    let leave = async {
+        server.read_exact(&mut vec![0; MIB]).await.expect("received");
+        drop(server);
+        std::future::pending::<()>().await;
+    };
+    let carried = tokio::select! {
+        carried = carry(ours, theirs, None, std::future::pending()) => carried,
+        () = flood => unreachable!("it never ends"),
+        () = leave => unreachable!("it never ends"),
+    };
+    assert_eq!(carried.end, End::Failed);
+    assert!(carried.up >= MIB as u64);
+    let (open, empty) = pipe::counts();
+    assert_eq!(open, empty, "what was in the pipe went with it");
+}
+
+#[tokio::test]
 async fn the_way_is_bulk_after_a_full_read_and_small_again_after_small_pieces() {
     let (mut client, mut ours) = pair().await;
     let (mut theirs, mut server) = pair().await;
