@@ -14,7 +14,7 @@ mod path;
 mod query;
 
 pub use cookie::{cookie, join_cookies};
-pub use fields::{check_headers, check_limits, strip_hop_by_hop};
+pub use fields::{check_headers, check_length, check_limits, strip_hop_by_hop};
 pub use forwarded::{Client, Peer, client, forward};
 pub use host::{Host, authority, parse_authority};
 pub use path::canonical_path;

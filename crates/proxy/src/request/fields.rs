@@ -1,6 +1,6 @@
 //! Header fields: which may come in at all, and which end at this hop.
 
-use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use plenipo_model::{HttpLimits, UnderscorePolicy};
 
@@ -39,6 +39,20 @@ pub fn check_headers(headers: &mut Fields, underscores: UnderscorePolicy) -> Res
         headers.remove(EXPECT);
     }
     Ok(())
+}
+
+/// At most one length, which is a number. For HTTP/2, whose codec takes nothing for 0 and the same number twice for one:
+/// an upstream of HTTP/1 may not.
+///
+/// # Errors
+/// 400 for any other.
+pub fn check_length(headers: &Fields) -> Result<(), Refused> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    match (lengths.next(), lengths.next()) {
+        (None, _) => Ok(()),
+        (Some(digits @ [_, ..]), None) if digits.iter().all(u8::is_ascii_digit) => Ok(()),
+        _ => Err(Refused::bad_request("content_length_invalid")),
+    }
 }
 
 /// Sizes of a request's head. `target_length` is in bytes.

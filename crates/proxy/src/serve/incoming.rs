@@ -151,6 +151,9 @@ fn understand(
     exchange: &mut Exchange,
 ) -> Result<(Host, Client), Failure> {
     let model = &server.model;
+    if parts.version == Version::HTTP_2 {
+        request::check_length(&parts.headers)?;
+    }
     if let Some(rules) = &model.balancer {
         if parts.method.as_str() == REFUSED_METHOD
             && let Some(refused) = http.activity.refused.get()

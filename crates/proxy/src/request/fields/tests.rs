@@ -90,3 +90,15 @@ fn every_field_that_ends_here_has_its_place() {
     }
     assert_eq!(ENDS_HERE[TE_PLACE], TE);
 }
+
+#[test]
+fn lengths() {
+    let check = |values: &[&str]| {
+        let sent: Vec<_> = values.iter().map(|value| ("content-length", *value)).collect();
+        check_length(&headers(&sent)).is_ok()
+    };
+    assert!(check(&[]) && check(&["0"]) && check(&["18446744073709551615"]));
+    for refused in [&[""][..], &["0", "0"], &["0, 0"], &["+0"], &["5 "]] {
+        assert!(!check(refused), "{refused:?}");
+    }
+}
