@@ -23,6 +23,7 @@ mod reload;
 mod resumption;
 mod retries;
 mod rules;
+mod smuggling;
 mod tcp;
 mod timeouts;
 mod tls;
