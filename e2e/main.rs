@@ -12,6 +12,7 @@ mod edge_table;
 mod examples;
 mod gateway;
 mod h2spec;
+mod interop;
 mod istio;
 mod kubernetes;
 mod load;

@@ -32,6 +32,18 @@ pub(crate) const H2SPEC: Module = Module {
     flags: |_| Ok(String::new()),
 };
 
+/// The other side of gRPC: the client and the server by which implementations are held against each other.
+pub(crate) const INTEROP: Module = Module {
+    name: "interop",
+    what: "gRPC's interoperability client and server",
+    programs: &[
+        ("client", "google.golang.org/grpc/interop/client"),
+        ("server", "google.golang.org/grpc/interop/server"),
+    ],
+    recipe: "static, stripped",
+    flags: |_| Ok(String::new()),
+};
+
 impl Module {
     /// Builds what is not there yet, or was built from something else.
     ///

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::go::H2SPEC;
+use crate::go::{H2SPEC, INTEROP};
 use crate::kapi::KAPI;
 use crate::step::{Steps, cargo};
 
@@ -39,6 +39,8 @@ enum Command {
     Kapi,
     /// Builds the judge of HTTP/2 that tests use (tools/h2spec), unless it is there.
     H2spec,
+    /// Builds gRPC's interoperability client and server (tools/interop), unless they are there.
+    Interop,
     /// Load against Envoy, HAProxy and nginx, side by side; writes docs/performance.md.
     Bench(bench::Options),
     /// Fuzzes one target, or each in turn.
@@ -69,12 +71,14 @@ fn run(command: Command) -> Result<()> {
             tools::ensure(tools::TESTS)?;
             KAPI.ensure()?;
             H2SPEC.ensure()?;
+            INTEROP.ensure()?;
             let mut steps = Steps::default();
             steps.run("e2e", &mut cargo(&["test", "--package", "plenipo", "--test", "*"]));
             steps.finish()
         }
         Command::Kapi => KAPI.ensure(),
         Command::H2spec => H2SPEC.ensure(),
+        Command::Interop => INTEROP.ensure(),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     }
@@ -85,6 +89,7 @@ fn test() -> Result<()> {
     tools::ensure(tools::TESTS)?;
     KAPI.ensure()?;
     H2SPEC.ensure()?;
+    INTEROP.ensure()?;
     let mut steps = Steps::default();
     lint::run(&mut steps);
     steps.run("tests", &mut cargo(&["test", "--workspace", "--no-fail-fast"]));
