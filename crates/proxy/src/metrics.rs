@@ -240,6 +240,8 @@ pub struct Measurements {
     pub clusters: BTreeMap<Arc<str>, ClusterNumbers>,
     /// Requests.
     pub requests: BTreeMap<RequestLabels, Histogram>,
+    /// Tasks of the data threads: what each does for itself, connections, and what they have begun.
+    pub tasks: u64,
     /// Endpoints by cluster name; none while its name has never been resolved.
     pub endpoints: BTreeMap<Arc<str>, Option<Vec<EndpointHealth>>>,
     /// Names that Envoy-style metrics give to clusters.
@@ -348,6 +350,7 @@ impl Measurements {
         for (labels, histogram) in other.requests {
             self.requests.entry(labels).or_default().merge(&histogram);
         }
+        self.tasks += other.tasks;
     }
 }
 

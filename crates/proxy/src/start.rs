@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use plenipo_model::{ChainTls, Edge, Transport};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
 
 use crate::listen;
 use crate::metrics::{EndpointHealth, Measurements};
@@ -172,10 +172,22 @@ fn spawn<F: Future<Output = ()> + 'static>(
     name: &str,
     body: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        LocalSet::new().block_on(&runtime, body());
-    })
+    // What belongs to a thread is made on it.
+    let (told, outcome) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Whoever waits for the word does not go before it comes.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = told.send(Ok(()));
+                runtime.block_on(body());
+            }
+            Err(error) => {
+                let _ = told.send(Err(error));
+            }
+        }
+    })?;
+    outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))?;
+    Ok(thread)
 }
 
 impl Handle {

@@ -217,7 +217,8 @@ impl Worker {
     }
 
     fn measure(&self) -> Measurements {
-        let mut numbers = Measurements { requests: self.requests.read(), ..Measurements::default() };
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64;
+        let mut numbers = Measurements { requests: self.requests.read(), tasks, ..Measurements::default() };
         for (name, meter) in self.meters.borrow().iter() {
             numbers.listeners.insert(Arc::clone(name), meter.read());
         }

@@ -31,6 +31,7 @@ fn listeners(page: &mut Page, facts: &Facts<'_>) {
     family(page, "plenipo_requests_active", Kind::Gauge, "Requests under way.", rows);
     let rows = listeners.iter().map(|(name, numbers)| ([("listener", name as _)], numbers.connections));
     family(page, "plenipo_connections", Kind::Gauge, "Open connections.", rows);
+    page.family("plenipo_tasks", Kind::Gauge, "Tasks of the data threads.").sample(&[], facts.measured.tasks);
     let rows = listeners.iter().map(|(name, numbers)| ([("listener", name as _)], numbers.connections_total));
     family(page, "plenipo_connections_total", Kind::Counter, "Connections accepted.", rows);
     let rows = listeners.iter().flat_map(|(name, numbers)| {
