@@ -17,6 +17,11 @@ use crate::snapshot::clusters::Upstream;
 /// Streams put on one HTTP/2 connection before another is opened, where the cluster does not say.
 pub(super) const STREAMS_PER_CONNECTION: usize = 100;
 
+/// Requests given up before they were answered that one HTTP/2 connection bears. Each is a stream reset, and upstreams end
+/// connections on which too many are (CVE-2023-44487; the h2 library when 20 wait to be looked at), with everything of
+/// everybody that is under way there. So it takes no more requests before that.
+const GIVEN_UP: u32 = 10;
+
 /// Connections to one endpoint.
 #[derive(Default)]
 pub(super) struct LocalEndpoint {
@@ -47,6 +52,8 @@ pub(super) struct Shared {
     pub(super) most: usize,
     /// Requests that it may still take.
     pub(super) left: Cell<u32>,
+    /// Requests that were given up before they were answered.
+    pub(super) given_up: Cell<u32>,
     pub(super) born: Instant,
     pub(super) idle_since: Cell<Instant>,
     pub(super) local: Option<SocketAddr>,
@@ -57,6 +64,14 @@ impl Shared {
     fn has_room(&self) -> bool {
         let allowed = self.allowed.get().min(self.most);
         self.left.get() > 0 && self.streams.get() < allowed
+    }
+
+    /// A request was given up.
+    fn give_up(&self) {
+        self.given_up.set(self.given_up.get() + 1);
+        if self.given_up.get() >= GIVEN_UP {
+            self.left.set(0);
+        }
     }
 }
 
@@ -72,6 +87,8 @@ pub(crate) struct Lease {
     pub(crate) reused: bool,
     /// It serves no other after this one.
     pub(crate) last: bool,
+    /// A request was sent on it and neither answered nor failed yet.
+    waits: bool,
     connection: Lent,
 }
 
@@ -130,7 +147,16 @@ impl Lease {
             shared.streams.set(shared.streams.get() + 1);
             shared.left.set(shared.left.get().saturating_sub(1));
         }
-        Self { cluster: Rc::clone(cluster), endpoint, address, local, reused, last: false, connection }
+        Self {
+            cluster: Rc::clone(cluster),
+            endpoint,
+            address,
+            local,
+            reused,
+            last: false,
+            waits: false,
+            connection,
+        }
     }
 
     /// Sends a request and waits for the head of the response.
@@ -147,7 +173,9 @@ impl Lease {
                 self.send_http1((&head).into(), body).await
             }
             Lent::Http2(shared) => {
+                self.waits = true;
                 let response = shared.sender.clone().try_send_request(request.into()).await;
+                self.waits = false;
                 response.map(|response| Response::from(response).map(Incoming::Hyper)).map_err(|mut error| {
                     let unsent =
                         error.take_message().map(|request| Box::new(Request::from(request).head.headers));
@@ -200,6 +228,9 @@ impl Drop for Lease {
         let now = Instant::now();
         match &mut self.connection {
             Lent::Http2(shared) => {
+                if self.waits {
+                    shared.give_up();
+                }
                 shared.streams.set(shared.streams.get() - 1);
                 shared.idle_since.set(now);
             }

@@ -368,8 +368,8 @@ async fn start_http2(connected: Connected, open: Open, cluster: &Cluster) -> Res
     let now = Instant::now();
     let idle_since = Cell::new(now);
     let left = Cell::new(cluster.max_requests_per_connection.unwrap_or(u32::MAX));
-    let streams = Cell::new(0);
-    Ok(Rc::new(Shared { sender, streams, allowed, most, left, born: now, idle_since, local }))
+    let (streams, given_up) = (Cell::new(0), Cell::new(0));
+    Ok(Rc::new(Shared { sender, streams, allowed, most, left, given_up, born: now, idle_since, local }))
 }
 
 impl Drop for Open {

@@ -130,3 +130,27 @@ async fn the_gone_are_reported() {
     })
     .await;
 }
+
+/// An upstream ends HTTP/2 connections on which many streams are reset, whoever else is served there.
+#[tokio::test]
+async fn who_goes_takes_nobody_elses_connection_along() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let mut cluster = cluster("up", upstream.address());
+    cluster.protocol = UpstreamProtocol::Http2;
+    let listener = listener(bind, vec![clear(server(vec![route("/", "up")]))]);
+    let _gateway = Gateway::start_with(edge(vec![listener], vec![cluster]), 1).await;
+    let connection =
+        async || Http::one(bind).get("/").await.expect("answered").echoed().expect("echo").connection;
+    assert_eq!(connection().await, 1);
+    let mut others = Raw::connect(bind).await.expect("connected");
+    others.send("GET / HTTP/1.1\r\nHost: a\r\nx-echo-delay-ms: 60000\r\n\r\n").await.expect("sent");
+    for turn in 0..10 {
+        eventually("the request before is there", || async { upstream.seen().len() == 2 + turn }).await;
+        let mut raw = Raw::connect(bind).await.expect("connected");
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\nx-echo-delay-ms: 60000\r\n\r\n").await.expect("sent");
+    }
+    eventually("requests go elsewhere", || async { connection().await == 2 }).await;
+    assert_eq!(upstream.open(), 2, "what is under way stays where it is");
+    assert!(others.stays_silent(Duration::from_millis(1)).await);
+}
