@@ -19,3 +19,4 @@ mod load;
 mod migrate;
 mod protocols;
 mod running;
+mod soak;

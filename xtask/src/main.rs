@@ -8,6 +8,7 @@ mod fuzz;
 mod go;
 mod kapi;
 mod lint;
+mod soak;
 mod step;
 mod tools;
 
@@ -43,6 +44,8 @@ enum Command {
     Interop,
     /// Load against Envoy, HAProxy and nginx, side by side; writes docs/performance.md.
     Bench(bench::Options),
+    /// Mixed traffic for minutes: memory stays flat, nothing is left, nothing fails that was not made to.
+    Soak(soak::Options),
     /// Fuzzes one target, or each in turn.
     Fuzz(fuzz::Options),
 }
@@ -80,6 +83,7 @@ fn run(command: Command) -> Result<()> {
         Command::H2spec => H2SPEC.ensure(),
         Command::Interop => INTEROP.ensure(),
         Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     }
 }
