@@ -1,5 +1,6 @@
 //! What a process tree has used, from /proc.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -13,15 +14,38 @@ const TICKS: u64 = 100;
 /// # Errors
 /// When the process is gone.
 pub(crate) fn cpu_time(root: u32) -> Result<Duration> {
-    let mut ticks = 0;
+    let mut total = Duration::ZERO;
     for process in tree(root)? {
-        // Fields 14 and 15 of proc(5), counted from behind the command's closing parenthesis.
-        let fields = stat(process)?;
-        let field =
-            |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-        ticks += field(11) + field(12);
+        total += used(&stat(process)?);
     }
-    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+    Ok(total)
+}
+
+/// User and system time as the fields of a stat file have it.
+fn used(fields: &[String]) -> Duration {
+    // Fields 14 and 15 of proc(5), counted from behind the command's closing parenthesis.
+    let field =
+        |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    Duration::from_millis((field(11) + field(12)) * 1000 / TICKS)
+}
+
+/// User and system time of every thread of this process and of all below it, by thread id.
+///
+/// # Errors
+/// When the process is gone.
+pub(crate) fn thread_times(root: u32) -> Result<BTreeMap<u32, Duration>> {
+    let mut times = BTreeMap::new();
+    for process in tree(root)? {
+        for entry in fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
+            let thread = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            // One that ended in between has done nothing that is of interest.
+            let fields = fields(&format!("/proc/{process}/task/{}/stat", entry.file_name().display()));
+            if let (Some(thread), Ok(fields)) = (thread, fields) {
+                times.insert(thread, used(&fields));
+            }
+        }
+    }
+    Ok(times)
 }
 
 /// Proportional set size of this process and all below it, in KiB.
@@ -71,9 +95,13 @@ fn tree(root: u32) -> Result<Vec<u32>> {
     Ok(tree)
 }
 
-/// Fields of /proc/PID/stat from the state on: the command before it may contain spaces.
 fn stat(process: u32) -> Result<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
-    let (_, fields) = text.rsplit_once(')').context("unexpected /proc/PID/stat")?;
+    fields(&format!("/proc/{process}/stat"))
+}
+
+/// Fields of such a file from the state on: the command before it may contain spaces.
+fn fields(file: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(file).context("the process has ended")?;
+    let (_, fields) = text.rsplit_once(')').with_context(|| format!("unexpected {file}"))?;
     Ok(fields.split_whitespace().map(str::to_owned).collect())
 }

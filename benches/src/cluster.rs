@@ -22,6 +22,7 @@ use crate::Effort;
 use crate::accounting::{cpu_time, machine_time, memory};
 use crate::peer::Peer;
 use crate::results::ClusterSample;
+use crate::setup::Place;
 
 /// Changes of endpoints whose time is taken, and the pause before each.
 const CHANGES: usize = 200;
@@ -136,7 +137,8 @@ impl Gateway {
         let places = ["--bind", "127.0.0.1", "--admin", &admin_address, "--port-map", &port_map];
         let all = [&usual[..], &places, &["--min-drain", "0s"], arguments].concat();
         let began = Instant::now();
-        let mut process = Peer::Plenipo.launch(&all.into_iter().map(String::from).collect::<Vec<_>>())?;
+        let mut process = Peer::Plenipo
+            .launch(&all.into_iter().map(String::from).collect::<Vec<_>>(), &Place::default())?;
         let mut client = Client::new(address);
         while let Err(error) = client.ask().await {
             let ended = process.ended()?.is_some() || began.elapsed() > LIMIT;

@@ -73,6 +73,9 @@ pub(crate) struct Outcome {
     pub(crate) p50: Option<u64>,
     /// 99th percentile in microseconds (`pace`).
     pub(crate) p99: Option<u64>,
+    /// What h2load spoke, where it said so.
+    #[serde(skip)]
+    pub(crate) protocol: Option<String>,
 }
 
 /// Makes the load and prints the [`Outcome`].

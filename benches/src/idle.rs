@@ -1,5 +1,6 @@
 //! What an idle connection costs in memory.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -11,6 +12,7 @@ use crate::load::{Load, ourselves};
 use crate::material::KeyKind;
 use crate::peer::{Peer, start_upstream};
 use crate::results::IdleSample;
+use crate::rounds::survive;
 use crate::setup::{Back, Front, Ground};
 
 /// Connections held open.
@@ -25,7 +27,9 @@ pub(crate) fn measure(effort: &Effort) -> Result<Vec<IdleSample>> {
     let mut samples = Vec::new();
     for front in [Front::Http, Front::Https(KeyKind::EcdsaP256)] {
         for peer in &effort.peers {
-            let sample = one(*peer, front, &ground).with_context(|| peer.to_string())?;
+            let mut failed = BTreeMap::new();
+            let sample = one(*peer, front, &ground);
+            let Some(sample) = survive(*peer, sample, &mut failed)? else { continue };
             println!("  {:8} {:6.1} KiB each, {} KiB base", sample.peer, sample.each, sample.base);
             samples.push(sample);
         }
@@ -39,9 +43,9 @@ fn one(peer: Peer, front: Front, ground: &Ground) -> Result<IdleSample> {
     let _upstream = start_upstream(&setup)?;
     let proxy = peer.start(&setup)?;
     // What a proxy allocates once, by its first requests, is not the price of a connection.
-    Load::http(16).run(setup.address(), tls, 1)?;
+    Load::http(16).run(&setup.target(), 1)?;
     let base = memory(proxy.id())?;
-    let mut command = ourselves(1)?;
+    let mut command = ourselves(setup.load_cores())?;
     command.args(["load", "idle", "--target", &setup.address().to_string()]);
     command.args(["--connections", &CONNECTIONS.to_string()]);
     if tls {

@@ -7,11 +7,15 @@
 
 mod accounting;
 mod cluster;
+mod counted;
+mod fairness;
 mod generator;
 mod idle;
 mod load;
+mod lookup;
 mod material;
 mod peer;
+mod plot;
 mod report;
 mod responder;
 mod results;
@@ -20,8 +24,11 @@ mod routes;
 mod scenario;
 mod setup;
 mod summary;
+mod targets;
+mod threads;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -49,7 +56,7 @@ struct Effort {
     #[arg(long, default_value_t = 4)]
     rounds: usize,
     /// Seconds of load per proxy and round.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 2)]
     seconds: u64,
     /// Proxies to compare.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Peer::ALL)]
@@ -67,6 +74,9 @@ enum Part {
     /// Makes the load that wrk and h2load cannot make.
     #[command(hide = true)]
     Load(generator::Options),
+    /// Looks routes up, to be counted.
+    #[command(hide = true)]
+    Lookup(lookup::Options),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +94,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.part {
         Some(Part::Respond(options)) => responder::run(&options),
         Some(Part::Load(options)) => generator::run(options),
+        Some(Part::Lookup(options)) => lookup::run(&options),
         None => compare(&arguments.scenarios, &arguments.effort),
     }
 }
@@ -92,18 +103,29 @@ fn compare(chosen: &[Scenario], effort: &Effort) -> Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     ensure!(cores >= 2, "two cores are needed: one for the proxy, one for load and upstream");
     let chosen = if chosen.is_empty() { Scenario::all() } else { chosen.to_vec() };
-    peer::ensure_installed(&effort.peers)?;
+    let effort = Effort { peers: peer::installed(&effort.peers)?, ..effort.clone() };
     let mut results = results::Results::load()?;
-    for scenario in chosen {
-        println!("\n{}: {}", scenario.name(), scenario.title());
-        let measured = scenario.measure(effort)?;
-        println!("{}", report::one(scenario, &measured, &results));
-        results.insert(scenario, measured, effort);
+    let (begin, mut failed) = (Instant::now(), Vec::new());
+    for (done, scenario) in chosen.iter().enumerate() {
+        let (name, of, passed) = (scenario.name(), chosen.len(), begin.elapsed().as_secs());
+        println!("\n[{}/{of}, {}:{:02}] {name}: {}", done + 1, passed / 60, passed % 60, scenario.title());
+        let measured = match scenario.measure(&effort) {
+            Ok(measured) => measured,
+            // What was measured before stays; the others are measured all the same.
+            Err(error) => {
+                eprintln!("  {name} failed: {error:#}");
+                failed.push(name);
+                continue;
+            }
+        };
+        println!("{}", report::one(*scenario, &measured, &results));
+        results.insert(*scenario, measured, &effort);
         // After each, so that a long run that is broken off has not been for nothing.
         if !effort.dry {
             results.save()?;
             report::write(&results)?;
         }
     }
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }

@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use plenipo_testkit::Process;
 
 use crate::load::ourselves;
-use crate::setup::{Back, Setup};
+use crate::setup::{Back, Place, Setup};
 
 /// A proxy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -35,11 +35,12 @@ pub(crate) enum Peer {
     Nginx,
 }
 
-/// How long a proxy may take to serve.
-const START: Duration = Duration::from_secs(60);
+/// How long a proxy may take to serve, under callgrind too.
+const START: Duration = Duration::from_secs(90);
 
-/// How long nginx may take to stop.
+/// How long nginx may take to stop, and others under callgrind.
 const STOP: Duration = Duration::from_secs(5);
+const STOP_COUNTED: Duration = Duration::from_secs(60);
 
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,6 +52,20 @@ impl std::fmt::Display for Peer {
 impl Peer {
     /// Those that are compared with each other, ours first.
     pub(crate) const ALL: [Self; 4] = [Self::Plenipo, Self::Envoy, Self::Haproxy, Self::Nginx];
+
+    /// A failure of it is a failure of the measurement.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Plenipo | Self::PlenipoEdge)
+    }
+
+    /// Streams that it takes at once on one HTTP/2 connection, as it is by default; at most 1,000 of interest.
+    pub(crate) fn streams(self) -> usize {
+        match self {
+            Self::Plenipo | Self::PlenipoEdge | Self::Haproxy => 100,
+            Self::Nginx => 128,
+            Self::Envoy => 1_000,
+        }
+    }
 
     /// Its executable file.
     pub(crate) fn program(self) -> PathBuf {
@@ -85,14 +100,14 @@ impl Peer {
         Ok(words.find(is_version).context("no version in what it says")?.to_owned())
     }
 
-    /// Starts it on core 0 with one worker and waits until it accepts connections.
+    /// Starts it and waits until it accepts connections.
     ///
     /// # Errors
     /// When it ends instead; the message has what it printed.
     pub(crate) fn start(self, setup: &Setup) -> Result<Running> {
         std::fs::create_dir_all(&setup.folder)?;
         let arguments = self.configure(setup)?;
-        let process = self.launch(&arguments)?;
+        let process = self.launch(&arguments, &setup.place())?;
         let mut running = Running { peer: self, process, arguments };
         running.wait_for(&|| TcpStream::connect(setup.address()).is_ok())?;
         Ok(running)
@@ -109,12 +124,17 @@ impl Peer {
         }
     }
 
-    /// Runs it on core 0.
+    /// Runs it at this place.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) fn launch(self, arguments: &[String]) -> Result<Process> {
-        Process::start(Command::new("taskset").args(["--cpu-list", "0"]).arg(self.program()).args(arguments))
+    pub(crate) fn launch(self, arguments: &[String], place: &Place) -> Result<Process> {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", place.cores]);
+        if let Some(file) = &place.counted {
+            command.args(["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={file}")]);
+        }
+        Process::start(command.arg(self.program()).args(arguments))
     }
 }
 
@@ -134,7 +154,7 @@ impl Running {
     /// Waits until this holds, asking every half millisecond, and gives how long it took.
     ///
     /// # Errors
-    /// When the proxy ends or a minute passes.
+    /// When the proxy ends or does not come to serve.
     pub(crate) fn wait_for(&mut self, holds: &dyn Fn() -> bool) -> Result<Duration> {
         let start = Instant::now();
         while !holds() {
@@ -145,6 +165,20 @@ impl Running {
             thread::sleep(Duration::from_micros(500));
         }
         Ok(start.elapsed())
+    }
+
+    /// Tells it to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.process.signal("TERM")?;
+        let start = Instant::now();
+        while self.process.ended()?.is_none() {
+            ensure!(start.elapsed() < STOP_COUNTED, "{} does not end", self.peer);
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// Adds a route to a configuration with routes and tells the proxy, the way its operators do.
@@ -160,7 +194,7 @@ impl Running {
                 // A new process takes over the listeners; the old one ends by itself.
                 let old = self.id().to_string();
                 let arguments = [self.arguments.clone(), vec!["-sf".into(), old]].concat();
-                let old = std::mem::replace(&mut self.process, self.peer.launch(&arguments)?);
+                let old = std::mem::replace(&mut self.process, self.peer.launch(&arguments, &setup.place())?);
                 reap(old);
                 Ok(())
             }
@@ -199,7 +233,7 @@ fn reap(mut process: Process) {
 /// # Errors
 /// When it does not start.
 pub(crate) fn start_upstream(setup: &Setup) -> Result<Process> {
-    let mut command = ourselves(1)?;
+    let mut command = ourselves(setup.load_cores())?;
     command.args(["respond", "--listen", &setup.upstream.to_string()]);
     match setup.back {
         Back::Clear => {}
@@ -229,18 +263,24 @@ pub(crate) fn status(setup: &Setup, host: &str, path: &str) -> u16 {
     ask().unwrap_or_default()
 }
 
-/// Makes sure that all these can be started; fetches Envoy where it is missing.
+/// Those of them that can be started, with their versions printed; fetches Envoy where it is missing.
 ///
 /// # Errors
-/// When one cannot; the message names it.
-pub(crate) fn ensure_installed(peers: &[Peer]) -> Result<()> {
+/// When ours cannot.
+pub(crate) fn installed(peers: &[Peer]) -> Result<Vec<Peer>> {
+    let mut found = Vec::new();
     for peer in peers {
-        if *peer == Peer::Envoy {
-            envoy::ensure_installed()?;
+        let fetched = if *peer == Peer::Envoy { envoy::ensure_installed() } else { Ok(()) };
+        match fetched.and_then(|()| peer.version()) {
+            Ok(version) => {
+                println!("{peer}: {version}");
+                found.push(*peer);
+            }
+            Err(error) if peer.is_ours() => return Err(error),
+            Err(error) => eprintln!("{peer} is out: {error:#}"),
         }
-        println!("{peer}: {}", peer.version()?);
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The workspace's root.

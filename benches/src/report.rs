@@ -1,41 +1,65 @@
 //! The tables of docs/performance.md, between two markers.
 
+mod cluster;
+mod edge;
+mod fairness;
+mod idle;
+mod instructions;
+mod routes;
+mod targets;
+mod threads;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result};
+use time::OffsetDateTime;
 
 use crate::peer::{Peer, root};
-use crate::results::{ClusterSample, IdleSample, LoadSamples, Measured, Results, RoutesSample, Sample};
+use crate::plot;
+use crate::results::{Entry, LoadSamples, Measured, Results, Sample};
 use crate::scenario::Scenario;
-use crate::summary::{Summary, percentile};
+use crate::summary::Summary;
 
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 const NOTHING: &str = "–";
+/// What the plot is, for those who do not see it too.
+const PLOT: &str = "![Plenipo's CPU time per request by that of Envoy, HAProxy and nginx; the table has the numbers](performance.svg)";
 
 /// One scenario as Markdown, beside figures of those measured before.
 pub(crate) fn one(scenario: Scenario, measured: &Measured, others: &Results) -> String {
     match measured {
-        Measured::Load(load) => format!("{}{}", heads(), load_line(scenario, load)),
-        Measured::Idle(samples) => idle(samples),
-        Measured::Routes(samples) => routes(samples),
-        Measured::Edge(load) => edge(load),
-        Measured::Cluster(sample) => cluster(sample, others),
+        Measured::Load(load) => format!("{}{}", heads(), load_line(scenario, load, "now")),
+        Measured::Idle(samples) => idle::idle(samples),
+        Measured::Routes(samples) => routes::routes(samples),
+        Measured::Edge(load) => edge::edge(load),
+        Measured::Cluster(sample) => cluster::cluster(sample, others),
+        Measured::Instructions(counted) => instructions::instructions(counted),
+        Measured::Lookup(samples) => routes::lookup(samples),
+        Measured::Threads(samples) => threads::threads(samples),
+        Measured::Fairness(samples) => fairness::fairness(samples),
     }
 }
 
-/// Writes all results into the page.
+/// Writes all results into the page, and the plot beside it.
 ///
 /// # Errors
-/// When the page is missing or has no markers.
+/// When the page is missing or has no markers, or the plot cannot be written.
 pub(crate) fn write(results: &Results) -> Result<()> {
-    let path = root().join("docs/performance.md");
+    let folder = root().join("docs");
+    let path = folder.join("performance.md");
     let page = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    fs::write(folder.join("performance.svg"), plot::svg(&plot::rows(results)))?;
+    Ok(fs::write(path, with_tables(&page, &tables(results))?)?)
+}
+
+/// The page with these tables in the place of those that it has.
+fn with_tables(page: &str, tables: &str) -> Result<String> {
     let (before, rest) = page.split_once(BEGIN).context("docs/performance.md has no begin marker")?;
     let (_, after) = rest.split_once(END).context("docs/performance.md has no end marker")?;
-    Ok(fs::write(path, format!("{before}{BEGIN}\n{}{END}{after}", tables(results)))?)
+    Ok(format!("{before}{BEGIN}\n{tables}{END}{after}"))
 }
 
 fn tables(results: &Results) -> String {
@@ -49,29 +73,24 @@ fn tables(results: &Results) -> String {
         let versions = versions.collect::<Vec<_>>().join("; ");
         let _ = write!(text, "\nMachine: {}. Versions: {versions}.\n", newest.machine);
     }
-    let mut lines = String::new();
-    let mut latencies = String::new();
-    let mut others = String::new();
+    let (mut lines, mut latencies, mut others, mut failed) =
+        (String::new(), String::new(), String::new(), String::new());
     for (scenario, entry) in entries {
         match &entry.measured {
             Measured::Load(load) => {
-                lines += &load_line(scenario, load);
+                lines += &load_line(scenario, load, &made(entry));
                 latencies += &latency(scenario, load);
+                failed += &failures(&scenario.name(), &load.failed);
             }
             other => {
-                let _ = write!(
-                    others,
-                    "\n### {}: {}\n\n{}",
-                    scenario.name(),
-                    scenario.title(),
-                    one(scenario, other, results)
-                );
+                let (name, title, table) = (scenario.name(), scenario.title(), one(scenario, other, results));
+                let _ = write!(others, "\n### {name}: {title}\n\n{table}\nBuild: {}.\n", made(entry));
             }
         }
     }
     if !lines.is_empty() {
-        let _ =
-            write!(text, "\n### CPU time of the proxy per request, in microseconds\n\n{}{lines}", heads());
+        let title = "CPU time of the proxy per request, in microseconds";
+        let _ = write!(text, "\n### {title}\n\n{PLOT}\n\n{}{lines}{failed}", heads());
     }
     if !latencies.is_empty() {
         let _ = write!(
@@ -80,7 +99,22 @@ fn tables(results: &Results) -> String {
             names(&Peer::ALL)
         );
     }
-    text + &others + "\n"
+    text + &others + &targets::missed(results) + "\n"
+}
+
+/// Which build a scenario was measured with, and when.
+fn made(entry: &Entry) -> String {
+    let build = if entry.build.is_empty() { "earlier" } else { &entry.build };
+    let seconds = i64::try_from(entry.time).unwrap_or_default();
+    let date = OffsetDateTime::from_unix_timestamp(seconds).map(|time| time.date().to_string());
+    format!("{build} {}", date.unwrap_or_default()).trim().to_owned()
+}
+
+/// A line for each proxy that was measured no further.
+fn failures(scenario: &str, failed: &BTreeMap<String, String>) -> String {
+    let lines =
+        failed.iter().map(|(peer, why)| format!("\n{scenario}, {peer}: not measured further: {why}\n"));
+    lines.collect()
 }
 
 fn others() -> [Peer; 3] {
@@ -91,54 +125,39 @@ fn names(peers: &[Peer]) -> String {
     peers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
 }
 
+/// All proxies, and our ratio to each of the others, with further columns in between.
+fn heads_of(first: &str, between: &[&str]) -> String {
+    let ratios = others().map(|peer| format!("/ {peer}"));
+    let columns = [first.to_owned(), names(&Peer::ALL)].into_iter();
+    let columns = columns.chain(between.iter().map(ToString::to_string)).chain(ratios).collect::<Vec<_>>();
+    let count = Peer::ALL.len() + 1 + between.len() + others().len();
+    format!("| {} |\n|{}\n", columns.join(" | "), "---|".repeat(count))
+}
+
 fn heads() -> String {
-    let ratios = others().map(|peer| format!("/ {peer}")).join(" | ");
-    format!(
-        "| scenario | {} | rounds | {ratios} |\n|---|---|---|---|---|---|---|---|---|\n",
-        names(&Peer::ALL)
-    )
+    heads_of("scenario", &["rounds", "build"])
 }
 
 /// Medians of all, and our ratio to each of the others: least, middle, greatest over the rounds.
-fn load_line(scenario: Scenario, load: &LoadSamples) -> String {
+fn load_line(scenario: Scenario, load: &LoadSamples, build: &str) -> String {
     let medians = Peer::ALL.map(|peer| {
         let samples = load.samples.get(&peer.to_string());
         let median = Summary::of(samples.into_iter().flatten().map(|sample| sample.microseconds));
         median.map_or_else(|| NOTHING.into(), |summary| format!("{:.1}", summary.median))
     });
-    let ratios = others().map(|peer| ratio(&load.samples, peer));
+    let ratios = others().map(|peer| match load.ratio(peer) {
+        Some(summary) => summary.to_string(),
+        None if load.failed.contains_key(&peer.to_string()) => "failed".to_owned(),
+        None => NOTHING.to_owned(),
+    });
     let rounds = load.samples.values().map(Vec::len).max().unwrap_or_default();
     format!(
-        "| {} {} | {} | {rounds} | {} |\n",
+        "| {} {} | {} | {rounds} | {build} | {} |\n",
         scenario.name(),
         scenario.title(),
         medians.join(" | "),
         ratios.join(" | ")
     )
-}
-
-fn ratio(samples: &BTreeMap<String, Vec<Sample>>, other: Peer) -> String {
-    let of =
-        |peer: Peer| samples.get(&peer.to_string()).into_iter().flatten().map(|sample| sample.microseconds);
-    let ratios = of(Peer::Plenipo).zip(of(other)).map(|(ours, theirs)| ours / theirs);
-    Summary::of(ratios).map_or_else(|| NOTHING.into(), |summary| summary.to_string())
-}
-
-/// Ours alone, and behind a load balancer in the same process.
-fn edge(load: &LoadSamples) -> String {
-    let of = |peer: Peer| {
-        load.samples.get(&peer.to_string()).into_iter().flatten().map(|sample| sample.microseconds)
-    };
-    let ratios = of(Peer::Plenipo).zip(of(Peer::PlenipoEdge)).map(|(alone, both)| alone / both);
-    let ratio = Summary::of(ratios).map_or_else(|| NOTHING.into(), |summary| summary.to_string());
-    let mut text =
-        String::from("| | CPU us per request | requests per CPU second, of the gateway's |\n|---|---|---|\n");
-    for (peer, share) in [(Peer::Plenipo, "1".to_owned()), (Peer::PlenipoEdge, ratio)] {
-        let cost =
-            Summary::of(of(peer)).map_or_else(|| NOTHING.into(), |summary| format!("{:.1}", summary.median));
-        let _ = writeln!(text, "| {peer} | {cost} | {share} |");
-    }
-    text
 }
 
 fn latency(scenario: Scenario, load: &LoadSamples) -> String {
@@ -157,99 +176,5 @@ fn latency(scenario: Scenario, load: &LoadSamples) -> String {
     format!("| {} {} | {} |\n", scenario.name(), scenario.title(), cells.join(" | "))
 }
 
-fn idle(samples: &[IdleSample]) -> String {
-    let line = |title: &str, cell: &dyn Fn(&IdleSample) -> Option<String>| {
-        let cells = Peer::ALL.map(|peer| {
-            let found = samples.iter().filter(|sample| sample.peer == peer.to_string()).find_map(cell);
-            found.unwrap_or_else(|| NOTHING.into())
-        });
-        format!("| {title} | {} |\n", cells.join(" | "))
-    };
-    let each =
-        |tls: bool| move |sample: &IdleSample| (sample.tls == tls).then(|| format!("{:.1}", sample.each));
-    let base = |sample: &IdleSample| (!sample.tls).then(|| format!("{:.0}", sample.base as f64 / 1024.0));
-    let head = format!("| | {} |\n|---|---|---|---|---|\n", names(&Peer::ALL));
-    head + &line("KiB per clear connection", &each(false))
-        + &line("KiB per TLS connection", &each(true))
-        + &line("MiB before", &base)
-}
-
-/// Beside Envoy's figures of as many routes, which it has by file: nothing translates a cluster for it there.
-fn cluster(sample: &ClusterSample, others: &Results) -> String {
-    let envoy = match others.scenarios.get(&Scenario::I.name()).map(|entry| &entry.measured) {
-        Some(Measured::Routes(samples)) => {
-            samples.iter().find(|sample| sample.peer == Peer::Envoy.to_string() && sample.routes == 10_000)
-        }
-        _ => None,
-    };
-    let mebibytes = |kibibytes: f64| kibibytes / 1024.0;
-    let spread = |numbers: &mut dyn Iterator<Item = f64>| {
-        let summary = Summary::of(numbers);
-        summary.map_or_else(|| NOTHING.into(), |s| format!("{:.0}/{:.0}/{:.0}", s.min, s.median, s.max))
-    };
-    let of_envoy = |pick: &dyn Fn(&RoutesSample) -> String| envoy.map_or_else(|| NOTHING.into(), pick);
-    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| percentile(&sample.change, share).unwrap_or_default());
-    let start = spread(&mut sample.start.iter().copied());
-    let memory = spread(&mut sample.memory.iter().map(|each| mebibytes(*each as f64)));
-    let (changes, answered, idle) = (sample.change.len(), sample.answered, sample.idle);
-    let changed = mebibytes(sample.changed as f64);
-    let lines = [
-        ("start to serving, ms (min/median/max)", start, of_envoy(&|envoy| format!("{:.0}", envoy.start))),
-        ("memory then, MiB", memory, NOTHING.into()),
-        (
-            "memory later, MiB",
-            format!("{changed:.0}"),
-            of_envoy(&|envoy| format!("{:.0}", mebibytes(envoy.memory as f64))),
-        ),
-        (
-            "EndpointSlice written to first request there, ms (p50/p99/max)",
-            format!("{p50:.0}/{p99:.0}/{max:.0}"),
-            NOTHING.into(),
-        ),
-        (
-            "change of a route to serving, ms (min/median/max)",
-            NOTHING.into(),
-            of_envoy(&|envoy| spread(&mut envoy.change.iter().copied())),
-        ),
-        ("requests meanwhile", format!("{answered}, 0 lost"), NOTHING.into()),
-        ("CPU seconds a minute while idle", format!("{idle:.2}"), NOTHING.into()),
-    ];
-    let mut text =
-        String::from("| | plenipo, of a cluster | envoy, 10,000 routes by file (table i) |\n|---|---|---|\n");
-    for (title, ours, theirs) in lines {
-        let _ = writeln!(text, "| {title} | {ours} | {theirs} |");
-    }
-    let busy = if sample.others > 15.0 { "on a busy machine" } else { "on a quiet machine" };
-    let (starts, others) = (sample.start.len(), sample.others);
-    let _ = write!(
-        text,
-        "\nThe gateway has core 0 and one worker; API server, etcd, clients and upstreams share core 1. {starts} starts of a replica, \
-         as in a\ncluster where every object has its status; {changes} changes of an endpoint of the last Mapping, {busy} (while the \
-         gateway idled,\nall programs together used {others:.0} CPU seconds a minute). What Envoy has is by file, and its changes are \
-         of routes.\n"
-    );
-    text
-}
-
-fn routes(samples: &[RoutesSample]) -> String {
-    let mut text = String::from(
-        "| routes | proxy | CPU us per request | start to serving, ms | change to serving, ms (min/median/max) | memory, MiB |\n|---|---|---|---|---|---|\n",
-    );
-    let mut samples = samples.iter().collect::<Vec<_>>();
-    samples.sort_by_key(|sample| {
-        (sample.routes, Peer::ALL.iter().position(|peer| peer.to_string() == sample.peer))
-    });
-    for sample in samples {
-        let median = |numbers: &[f64]| Summary::of(numbers.iter().copied());
-        let cost = median(&sample.microseconds)
-            .map_or_else(|| NOTHING.into(), |summary| format!("{:.1}", summary.median));
-        let change = median(&sample.change).map_or_else(
-            || NOTHING.into(),
-            |summary| format!("{:.0}/{:.0}/{:.0}", summary.min, summary.median, summary.max),
-        );
-        let memory = sample.memory as f64 / 1024.0;
-        let (routes, peer, start) = (sample.routes, &sample.peer, sample.start);
-        let _ = writeln!(text, "| {routes} | {peer} | {cost} | {start:.0} | {change} | {memory:.0} |");
-    }
-    text
-}
+#[cfg(test)]
+mod tests;

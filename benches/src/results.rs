@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::Effort;
 use crate::peer::{Peer, root};
 use crate::scenario::Scenario;
+use crate::summary::Summary;
 
 /// All scenarios measured so far, by name. A run replaces those that it measured.
 #[derive(Default, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub(crate) struct Results {
 pub(crate) struct Entry {
     /// When, in seconds since 1970.
     pub(crate) time: u64,
+    /// Which state of the sources, as git names it; with a `+` when they were not as committed.
+    #[serde(default)]
+    pub(crate) build: String,
     /// Processor and kernel.
     pub(crate) machine: String,
     /// Versions of the proxies.
@@ -48,6 +54,14 @@ pub(crate) enum Measured {
     Edge(LoadSamples),
     /// A gateway of a cluster.
     Cluster(ClusterSample),
+    /// Instructions per request.
+    Instructions(Counted),
+    /// Instructions per look-up.
+    Lookup(Vec<LookupSample>),
+    /// Workers.
+    Threads(Threads),
+    /// A light client and heavy ones.
+    Fairness(Fairness),
 }
 
 /// By proxy, one per round; the same index is the same round.
@@ -55,6 +69,22 @@ pub(crate) enum Measured {
 pub(crate) struct LoadSamples {
     /// By proxy.
     pub(crate) samples: BTreeMap<String, Vec<Sample>>,
+    /// Why a proxy has fewer of them, or none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failed: BTreeMap<String, String>,
+}
+
+impl LoadSamples {
+    /// Our CPU time per request by that of another, round by round; none when there is no round of both.
+    pub(crate) fn ratio(&self, other: Peer) -> Option<Summary> {
+        self.ratio_of(other, |sample| Some(sample.microseconds))
+    }
+
+    /// Something else of ours by that of another.
+    pub(crate) fn ratio_of(&self, other: Peer, pick: fn(&Sample) -> Option<f64>) -> Option<Summary> {
+        let of = |peer: Peer| self.samples.get(&peer.to_string()).into_iter().flatten().filter_map(pick);
+        Summary::of(of(Peer::Plenipo).zip(of(other)).map(|(ours, theirs)| ours / theirs))
+    }
 }
 
 /// One turn of one proxy.
@@ -100,6 +130,124 @@ pub(crate) struct RoutesSample {
     pub(crate) change: Vec<f64>,
     /// Proportional set size in KiB, before the changes.
     pub(crate) memory: u64,
+}
+
+/// Instructions per request.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// One for each row and proxy.
+    pub(crate) samples: Vec<InstructionsSample>,
+    /// Why a proxy has not all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failed: BTreeMap<String, String>,
+}
+
+/// What one request costs one proxy.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct InstructionsSample {
+    /// Scenario.
+    pub(crate) row: String,
+    /// Proxy.
+    pub(crate) peer: String,
+    /// In user space.
+    pub(crate) instructions: f64,
+}
+
+/// What one look-up costs.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LookupSample {
+    /// How the routes are spread over hosts.
+    pub(crate) layout: Layout,
+    /// Routes.
+    pub(crate) routes: usize,
+    /// From the host's name to the route.
+    pub(crate) instructions: f64,
+}
+
+/// How routes are spread over hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Layout {
+    /// Ten on each.
+    TenAHost,
+    /// All on one.
+    OneHost,
+    /// A host with a wildcard for each.
+    Wildcards,
+}
+
+/// Rates with different numbers of workers.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Threads {
+    /// One for each proxy and number.
+    pub(crate) samples: Vec<ThreadsSample>,
+    /// Why a proxy has not all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failed: BTreeMap<String, String>,
+}
+
+/// One proxy with so many workers.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ThreadsSample {
+    /// Proxy.
+    pub(crate) peer: String,
+    /// Workers.
+    pub(crate) workers: usize,
+    /// One per round.
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// One turn of it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Requests for each second of CPU time that the proxy used.
+    pub(crate) per_cpu_second: f64,
+    /// Share of the busiest worker in the CPU time of all workers.
+    pub(crate) busiest: f64,
+}
+
+/// What a light client notices of heavy ones.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Fairness {
+    /// One for each proxy and phase.
+    pub(crate) samples: Vec<FairnessSample>,
+    /// Why a proxy has not all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failed: BTreeMap<String, String>,
+}
+
+/// One proxy in one phase.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FairnessSample {
+    /// Proxy.
+    pub(crate) peer: String,
+    /// What else there is.
+    pub(crate) beside: Beside,
+    /// One per round.
+    pub(crate) latencies: Vec<Latency>,
+}
+
+/// What there is beside a light client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Beside {
+    /// It is alone.
+    Nothing,
+    /// HTTP/2 streams that are busy all the time.
+    Streams,
+    /// New TLS connections.
+    Handshakes,
+}
+
+/// Percentiles in microseconds.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    /// Half are no longer.
+    pub(crate) p50: u64,
+    /// 99 of 100 are no longer.
+    pub(crate) p99: u64,
 }
 
 /// The gateway of a large cluster.
@@ -150,6 +298,7 @@ impl Results {
                 .duration_since(UNIX_EPOCH)
                 .map(|since| since.as_secs())
                 .unwrap_or_default(),
+            build: build(),
             machine: machine(),
             versions: versions.collect(),
             seconds: effort.seconds,
@@ -161,6 +310,17 @@ impl Results {
 
 fn file() -> PathBuf {
     root().join("benches/results.json")
+}
+
+/// What is measured was built from these sources, a moment ago.
+fn build() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=8", "HEAD"]) else { return String::new() };
+    let changed = git(&["status", "--porcelain", "--", "crates", "Cargo.lock", "Cargo.toml"]);
+    if changed.is_none_or(|changed| changed.is_empty()) { commit } else { commit + "+" }
 }
 
 fn machine() -> String {

@@ -1,5 +1,6 @@
 //! What many routes cost: per request, at start, at a change, in memory.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,38 +11,41 @@ use crate::accounting::{cpu_time, memory};
 use crate::load::wrk;
 use crate::peer::{Peer, Running, start_upstream, status};
 use crate::results::RoutesSample;
+use crate::rounds::survive;
 use crate::setup::{Back, Front, Ground, Setup};
 
-const SIZES: [usize; 4] = [1, 100, 1_000, 10_000];
+const SIZES: [usize; 5] = [1, 100, 1_000, 10_000, 100_000];
+
+/// Rounds at most: the numbers of routes are compared, and each makes everybody start anew.
+const ROUNDS: usize = 2;
 
 /// Changes whose time is taken.
 const CHANGES: usize = 5;
 
-/// Measures each size with each proxy; requests go by the last route of the last host.
+/// Measures each size with each proxy; requests go by the last route of the last host. One that does not start or fails is
+/// measured no further with that size.
 ///
 /// # Errors
-/// When a proxy does not start or fails requests.
+/// When ours does not start or fails requests.
 pub(crate) fn measure(effort: &Effort) -> Result<Vec<RoutesSample>> {
     let mut samples = Vec::new();
     for routes in SIZES {
         let ground = Ground::prepare()?;
+        // They are said to be out; the table has no line of them.
+        let mut failed = BTreeMap::new();
         let mut running = Vec::new();
         for peer in &effort.peers {
-            running.push(
-                Started::new(*peer, routes, &ground).with_context(|| format!("{peer}, {routes} routes"))?,
-            );
+            let started = Started::new(*peer, routes, &ground).with_context(|| format!("{routes} routes"));
+            running.extend(survive(*peer, started, &mut failed)?);
         }
-        for _ in 0..effort.rounds {
+        for _ in 0..effort.rounds.min(ROUNDS) {
             running.reverse();
-            for started in &mut running {
-                started.load(effort.seconds).with_context(|| started.sample.peer.clone())?;
-            }
+            running = each(running, &mut failed, |started| started.load(effort.seconds))?;
         }
-        for mut started in running {
-            started.change().with_context(|| format!("{}, a change", started.sample.peer))?;
+        for started in each(running, &mut failed, Started::change)? {
             let sample = started.sample;
             println!(
-                "  {:8} {:6} routes: {:?} us, start {:.0} ms, change {:?} ms, {} KiB",
+                "  {:8} {:6} routes: {:.1?} us, start {:.0} ms, change {:.1?} ms, {} KiB",
                 sample.peer, sample.routes, sample.microseconds, sample.start, sample.change, sample.memory
             );
             samples.push(sample);
@@ -50,7 +54,24 @@ pub(crate) fn measure(effort: &Effort) -> Result<Vec<RoutesSample>> {
     Ok(samples)
 }
 
+/// Those that got through it.
+fn each(
+    running: Vec<Started>,
+    failed: &mut BTreeMap<String, String>,
+    step: impl Fn(&mut Started) -> Result<()>,
+) -> Result<Vec<Started>> {
+    let mut left = Vec::new();
+    for mut started in running {
+        let done = step(&mut started);
+        if survive(started.peer, done, failed)?.is_some() {
+            left.push(started);
+        }
+    }
+    Ok(left)
+}
+
 struct Started {
+    peer: Peer,
     setup: Setup,
     proxy: Running,
     _upstream: plenipo_testkit::Process,
@@ -77,7 +98,7 @@ impl Started {
             change: vec![],
             memory: 0,
         };
-        Ok(Self { setup, proxy, _upstream: upstream, host, path, sample })
+        Ok(Self { peer, setup, proxy, _upstream: upstream, host, path, sample })
     }
 
     fn load(&mut self, seconds: u64) -> Result<()> {
@@ -85,7 +106,10 @@ impl Started {
         let header = format!("Host: {}", self.host);
         let run = |seconds: u64| {
             let duration = format!("{seconds}s");
-            wrk(&["--connections", "64", "--duration", &duration, "--header", &header, &url])
+            wrk(
+                self.setup.load_cores(),
+                &["--connections", "64", "--duration", &duration, "--header", &header, &url],
+            )
         };
         run(1)?;
         let before = cpu_time(self.proxy.id())?;

@@ -9,7 +9,7 @@ use crate::material::KeyKind;
 use crate::peer::Peer;
 use crate::results::Measured;
 use crate::setup::{Back, Front};
-use crate::{cluster, idle, rounds, routes};
+use crate::{cluster, counted, fairness, idle, lookup, rounds, routes, threads};
 
 /// One line of the comparison.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -42,7 +42,7 @@ pub(crate) enum Scenario {
     G,
     /// Memory of idle connections
     H,
-    /// Routes: 1 to 10,000
+    /// Routes: 1 to 100,000
     I,
     /// Latency at 4,000 requests a second
     J,
@@ -52,6 +52,14 @@ pub(crate) enum Scenario {
     Edge,
     /// 10,000 Mappings, 1,000 Hosts and 20,000 endpoints in a real API server
     Cluster,
+    /// Instructions in user space per request
+    Instructions,
+    /// Instructions of one look-up of a route
+    Lookup,
+    /// One worker and two, on the two cores that load and upstream share with them
+    Threads,
+    /// Latency of a light client alone, beside 1,000 busy streams, and during a storm of TLS handshakes
+    Fairness,
 }
 
 impl Scenario {
@@ -80,6 +88,10 @@ impl Scenario {
             Self::H => Ok(Measured::Idle(idle::measure(effort)?)),
             Self::I => Ok(Measured::Routes(routes::measure(effort)?)),
             Self::Cluster => Ok(Measured::Cluster(cluster::measure(effort)?)),
+            Self::Instructions => Ok(Measured::Instructions(counted::measure(effort)?)),
+            Self::Lookup => Ok(Measured::Lookup(lookup::measure()?)),
+            Self::Threads => Ok(Measured::Threads(threads::measure(effort)?)),
+            Self::Fairness => Ok(Measured::Fairness(fairness::measure(effort)?)),
             Self::Edge => {
                 let (front, back, load) = self.parts();
                 let effort = Effort { peers: vec![Peer::Plenipo, Peer::PlenipoEdge], ..effort.clone() };
@@ -95,22 +107,30 @@ impl Scenario {
     fn parts(self) -> (Front, Back, Load) {
         let (ec, rsa) = (KeyKind::EcdsaP256, KeyKind::Rsa2048);
         match self {
-            Self::A | Self::H | Self::I | Self::Edge | Self::Cluster => {
-                (Front::Http, Back::Clear, Load::http(64))
-            }
+            Self::A
+            | Self::H
+            | Self::I
+            | Self::Edge
+            | Self::Cluster
+            | Self::Instructions
+            | Self::Lookup
+            | Self::Threads
+            | Self::Fairness => (Front::Http, Back::Clear, Load::http(64)),
             Self::B => (Front::Https(ec), Back::Clear, Load::http(64)),
             Self::C => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 8, streams: 16 }),
             Self::C1 => (Front::Https(ec), Back::Clear, Load::Http2 { connections: 64, streams: 1 }),
-            Self::DEc => (Front::Https(ec), Back::Clear, Load::Connect { resume: false }),
-            Self::DRsa => (Front::Https(rsa), Back::Clear, Load::Connect { resume: false }),
-            Self::DResumed => (Front::Https(ec), Back::Clear, Load::Connect { resume: true }),
-            Self::DClear => (Front::Http, Back::Clear, Load::Connect { resume: false }),
+            Self::DEc => (Front::Https(ec), Back::Clear, Load::Connect { connections: 16, resume: false }),
+            Self::DRsa => (Front::Https(rsa), Back::Clear, Load::Connect { connections: 16, resume: false }),
+            Self::DResumed => {
+                (Front::Https(ec), Back::Clear, Load::Connect { connections: 16, resume: true })
+            }
+            Self::DClear => (Front::Http, Back::Clear, Load::Connect { connections: 16, resume: false }),
             Self::ESmall => (Front::Tcp, Back::Relay, Load::Relay { answer: 1 << 10 }),
             Self::EBig => (Front::Tcp, Back::Relay, Load::Relay { answer: 1 << 20 }),
             Self::FSmall => (Front::TlsToTcp(ec), Back::Relay, Load::Relay { answer: 1 << 10 }),
             Self::FBig => (Front::TlsToTcp(ec), Back::Relay, Load::Relay { answer: 1 << 20 }),
             Self::G => (Front::Http, Back::MutualTls, Load::http(64)),
-            Self::J => (Front::Http, Back::Clear, Load::Paced { rate: 4_000 }),
+            Self::J => (Front::Http, Back::Clear, Load::Paced { connections: 32, rate: 4_000 }),
             Self::K => (Front::Http, Back::Clear, Load::Http1 { connections: 64, path: "/big" }),
         }
     }

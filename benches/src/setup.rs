@@ -54,7 +54,20 @@ pub(crate) struct Setup {
     pub(crate) material: Material,
     /// Routes; one that takes everything when 0.
     pub(crate) routes: usize,
+    /// Threads that serve (processes, in nginx).
+    pub(crate) workers: usize,
+    /// Whether everybody runs on every core, instead of the proxy alone on one.
+    pub(crate) shared: bool,
+    /// Where callgrind shall write what it counted (`%p` stands for the process), when the proxy shall run under it.
+    pub(crate) counted: Option<String>,
 }
+
+/// The core that the proxy has alone, as `taskset` names it.
+const PROXY_CORE: &str = "0";
+/// The core of load and upstream.
+const LOAD_CORE: &str = "1";
+/// Where more workers than one leave no core to the load.
+const ALL_CORES: &str = "0,1";
 
 /// Where a comparison keeps its files; gone when dropped.
 #[derive(Debug)]
@@ -84,8 +97,47 @@ impl Ground {
         let (upstream, port, admin, behind) =
             (loopback(claim_port()?), claim_port()?, claim_port()?, claim_port()?);
         let material = self.material.clone();
-        Ok(Setup { front, back, upstream, port, admin, behind, folder, material, routes })
+        Ok(Setup {
+            front,
+            back,
+            upstream,
+            port,
+            admin,
+            behind,
+            folder,
+            material,
+            routes,
+            workers: 1,
+            shared: false,
+            counted: None,
+        })
     }
+}
+
+/// Where a proxy runs; alone on its core, and not under callgrind, by default.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Cores, as `taskset` names them.
+    pub(crate) cores: &'static str,
+    /// See [`Setup::counted`].
+    pub(crate) counted: Option<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { cores: PROXY_CORE, counted: None }
+    }
+}
+
+/// Where a load goes, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// Where to connect.
+    pub(crate) address: SocketAddr,
+    /// With TLS.
+    pub(crate) tls: bool,
+    /// Cores of whoever makes the load, as `taskset` names them.
+    pub(crate) cores: &'static str,
 }
 
 /// Prefixes of one host in the routes scenario.
@@ -95,6 +147,23 @@ impl Setup {
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         loopback(self.port)
+    }
+
+    /// Where the proxy runs.
+    pub(crate) fn place(&self) -> Place {
+        let cores = if self.shared { ALL_CORES } else { PROXY_CORE };
+        Place { cores, counted: self.counted.clone() }
+    }
+
+    /// What the load is aimed at.
+    pub(crate) fn target(&self) -> Target {
+        let tls = matches!(self.front, Front::Https(_) | Front::TlsToTcp(_));
+        Target { address: self.address(), tls, cores: self.load_cores() }
+    }
+
+    /// Cores of load and upstream.
+    pub(crate) fn load_cores(&self) -> &'static str {
+        if self.shared { ALL_CORES } else { LOAD_CORE }
     }
 
     /// Kind of the server's key, if there is TLS for clients.

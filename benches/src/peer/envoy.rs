@@ -70,8 +70,8 @@ static_resources:
     );
     let path = setup.folder.join("envoy.yaml");
     fs::write(&path, config)?;
-    let path = path.display().to_string();
-    Ok(["--config-path", &path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    let (path, workers) = (path.display().to_string(), setup.workers.to_string());
+    Ok(["--config-path", &path, "--concurrency", &workers, "--disable-hot-restart", "--log-level", "error"]
         .map(String::from)
         .into())
 }

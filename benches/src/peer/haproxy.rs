@@ -34,7 +34,7 @@ pub(super) fn configure(setup: &Setup) -> Result<Vec<String>> {
     };
     let config = format!(
         "global
-  nbthread 1
+  nbthread {workers}
   maxconn 8000
 defaults
   mode {mode}
@@ -49,6 +49,7 @@ backend upstream
 ",
         address = setup.address(),
         upstream = setup.upstream,
+        workers = setup.workers,
     );
     let path = setup.folder.join("haproxy.cfg");
     fs::write(&path, config)?;

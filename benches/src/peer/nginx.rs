@@ -27,13 +27,14 @@ fn write_config(setup: &Setup, added: Option<(&str, &str)>) -> Result<()> {
     let config = format!(
         "{load}daemon off;
 user root;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 18000; }}
 {body}",
         folder = setup.folder.display(),
+        workers = setup.workers,
     );
     Ok(fs::write(setup.folder.join("nginx.conf"), config)?)
 }

@@ -58,8 +58,11 @@ spec: {{selector: {{app: gateway}}, ports: [{{port: 80, targetPort: {}}}]}}
 fn arguments(setup: &Setup, flag: &str, objects: &Path) -> Vec<String> {
     let admin = format!("127.0.0.1:{}", setup.admin);
     let objects = objects.display().to_string();
-    let usual = ["--workers", "1", "--admin", &admin, "--bind", "127.0.0.1", "--log", "error"];
-    ["run", flag, &objects].into_iter().chain(usual).map(String::from).collect()
+    let workers = setup.workers.to_string();
+    let usual = ["--workers", &workers, "--admin", &admin, "--bind", "127.0.0.1", "--log", "error"];
+    // What ends is not in service: nobody has to be waited for.
+    let at_once = ["--min-drain", "0s"];
+    ["run", flag, &objects].into_iter().chain(usual).chain(at_once).map(String::from).collect()
 }
 
 /// Emissary offers nothing by ALPN unless told.
