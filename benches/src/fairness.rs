@@ -24,6 +24,9 @@ const STREAMS: usize = 1_000;
 /// Connections being opened at any moment of the storm.
 const STORM: usize = 64;
 
+/// So many seconds heavy clients would go on after the light one: they must be there all the time.
+const AFTER: u64 = 30;
+
 /// So long heavy clients have for coming up.
 const COME_UP: Duration = Duration::from_millis(700);
 
@@ -73,8 +76,7 @@ fn light(peer: Peer, target: &Target, beside: Beside, seconds: u64) -> Result<Ou
         Beside::Handshakes => Some(Load::Connect { connections: STORM, resume: false }),
     };
     let Some(heavy) = heavy else { return LIGHT.run(target, seconds) };
-    // Beyond the end of the light client: it must be there all the time.
-    let mut others = Kept(background(heavy, target, seconds + 2)?);
+    let mut others = Kept(background(heavy, target, seconds + AFTER)?);
     thread::sleep(COME_UP);
     let outcome = LIGHT.run(target, seconds)?;
     ensure!(others.0.try_wait()?.is_none(), "the heavy clients ended before the light one");

@@ -209,7 +209,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // The workers of a killed nginx would live on, with its port. The others are one process each, and are killed.
-        if self.peer == Peer::Nginx && self.process.signal("TERM").is_ok() {
+        let runs = matches!(self.process.ended(), Ok(None));
+        if self.peer == Peer::Nginx && runs && self.process.signal("TERM").is_ok() {
             let start = Instant::now();
             while start.elapsed() < STOP && matches!(self.process.ended(), Ok(None)) {
                 thread::sleep(Duration::from_millis(1));

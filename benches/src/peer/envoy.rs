@@ -56,6 +56,7 @@ static_resources:
 {filter}{downstream}  clusters:
   - name: upstream
     type: STATIC
+    connect_timeout: 60s
     circuit_breakers: {{thresholds: [{{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000}}]}}
     load_assignment:
       cluster_name: upstream
