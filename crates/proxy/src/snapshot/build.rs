@@ -128,7 +128,9 @@ impl<'a> Build<'a> {
                 server.elsewhere.iter().for_each(|name| names.insert(name, name.clone()));
                 Arc::new(names)
             }));
-        let own = server.hosts.iter().map(|host| host.host.without_port()).collect();
+        // Asked for only where a name may be served elsewhere.
+        let told_apart = server.hosts.iter().filter(|_| !server.elsewhere.is_empty());
+        let own = told_apart.map(|host| host.host.without_port()).collect();
         let log = self.log(server.access_log.as_ref());
         let tables = server.hosts.iter().filter_map(|host| hosts.of(&host.host)).map(|host| &*host.routes);
         let kept_request = kept::request_headers(server, log.as_deref(), tables);

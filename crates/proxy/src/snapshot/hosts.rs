@@ -1,9 +1,11 @@
 //! From a host name to its routes.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use plenipo_model::{Action, HostPattern, InsecureAction, Refusal, Route, Source, VirtualHost};
+
+use rustc_hash::FxHashMap;
 
 use super::clusters::Upstream;
 use super::routes::RouteTable;
@@ -11,33 +13,65 @@ use super::upstreams::{Retired, Upstreams};
 use crate::client_identity::CompiledIdentity;
 
 /// Values by host pattern, found by precedence: exact, longest suffix, longest prefix, any.
+///
+/// A look-up costs about the same however many patterns there are: names are hashed, whole and from each of their dots on.
+/// (The hash needs no secret: clients ask for names, they never add any.)
 #[derive(Debug)]
 pub struct HostTable<T> {
-    exact: HashMap<String, T>,
-    /// In the order of their precedence; both kinds of suffix.
-    suffixes: Vec<(HostPattern, T)>,
-    /// Longest first.
-    prefixes: Vec<(String, T)>,
+    exact: FxHashMap<String, T>,
+    suffixes: Suffixes<T>,
+    prefixes: ByLength<T>,
     any: Option<T>,
     /// Some pattern names a port.
     ported: bool,
 }
 
+/// Values by what stands after a star.
+#[derive(Debug)]
+struct Suffixes<T> {
+    /// Those that begin with a dot: nearly all.
+    dotted: FxHashMap<String, Starred<T>>,
+    others: ByLength<Starred<T>>,
+}
+
+/// Values for one suffix, by what the star stands for.
+#[derive(Debug)]
+struct Starred<T> {
+    one_label: Option<T>,
+    anything: Option<T>,
+}
+
+/// Values by texts, of which the longest shall be found that a name begins or ends with.
+#[derive(Debug)]
+struct ByLength<T> {
+    values: FxHashMap<String, T>,
+    /// How long the texts are; each length once, the greatest first.
+    lengths: Vec<usize>,
+}
+
 impl<T> Default for HostTable<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), suffixes: Vec::new(), prefixes: Vec::new(), any: None, ported: false }
+        let suffixes = Suffixes { dotted: FxHashMap::default(), others: ByLength::default() };
+        let (exact, prefixes) = (FxHashMap::default(), ByLength::default());
+        Self { exact, suffixes, prefixes, any: None, ported: false }
+    }
+}
+
+impl<T> Default for Starred<T> {
+    fn default() -> Self {
+        Self { one_label: None, anything: None }
+    }
+}
+
+impl<T> Default for ByLength<T> {
+    fn default() -> Self {
+        Self { values: FxHashMap::default(), lengths: Vec::new() }
     }
 }
 
 impl<T> HostTable<T> {
     /// Adds a value; the first for a pattern stays.
     pub fn insert(&mut self, pattern: &HostPattern, value: T) {
-        fn by_length<T>(list: &mut Vec<(String, T)>, text: &str, value: T) {
-            if list.iter().all(|(other, _)| other != text) {
-                let at = list.partition_point(|(other, _)| other.len() >= text.len());
-                list.insert(at, (text.to_owned(), value));
-            }
-        }
         self.ported |= match pattern {
             HostPattern::Exact(text)
             | HostPattern::Suffix(text)
@@ -46,18 +80,11 @@ impl<T> HostTable<T> {
             HostPattern::Any => false,
         };
         match pattern {
-            HostPattern::Exact(name) => {
-                self.exact.entry(name.clone()).or_insert(value);
-            }
-            HostPattern::Suffix(_) | HostPattern::OneLabel(_) => {
-                if let Err(at) = self.suffixes.binary_search_by(|(other, _)| other.cmp(pattern)) {
-                    self.suffixes.insert(at, (pattern.clone(), value));
-                }
-            }
-            HostPattern::Prefix(prefix) => by_length(&mut self.prefixes, prefix, value),
-            HostPattern::Any => {
-                self.any.get_or_insert(value);
-            }
+            HostPattern::Exact(name) => drop(self.exact.entry(name.clone()).or_insert(value)),
+            HostPattern::Suffix(text) => drop(self.suffixes.of(text).anything.get_or_insert(value)),
+            HostPattern::OneLabel(text) => drop(self.suffixes.of(text).one_label.get_or_insert(value)),
+            HostPattern::Prefix(text) => drop(self.prefixes.entry(text).or_insert(value)),
+            HostPattern::Any => drop(self.any.get_or_insert(value)),
         }
     }
 
@@ -68,26 +95,19 @@ impl<T> HostTable<T> {
 
     /// The value of the first pattern, in their precedence, that accepts one of these ways to write a name.
     fn best(&self, names: &[&str]) -> Option<&T> {
-        let begins = |text: &str| names.iter().any(|name| name.len() > text.len() && name.starts_with(text));
         let exact = names.iter().find_map(|name| self.exact.get(*name));
-        let wildcard = || {
-            let suffix =
-                self.suffixes.iter().find(|(suffix, _)| names.iter().any(|name| suffix.matches(name)));
-            let prefix = || self.prefixes.iter().find(|(text, _)| begins(text)).map(|(_, value)| value);
-            suffix.map(|(_, value)| value).or_else(prefix)
-        };
-        exact.or_else(wildcard).or(self.any.as_ref())
+        let suffix = || longest(names.iter().filter_map(|name| self.suffixes.longest(name)));
+        let prefix = || longest(names.iter().filter_map(|name| self.prefixes.longest_beginning(name)));
+        exact.or_else(suffix).or_else(prefix).or(self.any.as_ref())
     }
 
     /// The value for this very pattern.
     pub(crate) fn of(&self, pattern: &HostPattern) -> Option<&T> {
-        let among = |list: &'_ [(String, T)], text: &str| list.iter().position(|(other, _)| other == text);
         match pattern {
             HostPattern::Exact(name) => self.exact.get(name),
-            HostPattern::Suffix(_) | HostPattern::OneLabel(_) => {
-                self.suffixes.iter().find(|(other, _)| other == pattern).map(|(_, value)| value)
-            }
-            HostPattern::Prefix(text) => among(&self.prefixes, text).map(|at| &self.prefixes[at].1),
+            HostPattern::Suffix(text) => self.suffixes.get(text)?.anything.as_ref(),
+            HostPattern::OneLabel(text) => self.suffixes.get(text)?.one_label.as_ref(),
+            HostPattern::Prefix(text) => self.prefixes.values.get(text),
             HostPattern::Any => self.any.as_ref(),
         }
     }
@@ -104,6 +124,66 @@ impl<T> HostTable<T> {
             _ => self.find(name),
         }
     }
+}
+
+impl<T> Suffixes<T> {
+    /// What there is for this suffix, nothing at first.
+    fn of(&mut self, text: &str) -> &mut Starred<T> {
+        if text.starts_with('.') {
+            self.dotted.entry(text.to_owned()).or_default()
+        } else {
+            self.others.entry(text).or_default()
+        }
+    }
+
+    fn get(&self, text: &str) -> Option<&Starred<T>> {
+        if text.starts_with('.') { self.dotted.get(text) } else { self.others.values.get(text) }
+    }
+
+    /// The longest suffix that takes a name.
+    fn longest<'n>(&self, name: &'n str) -> Option<(&'n str, &T)> {
+        let dotted = || {
+            let dots = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+            dots.map(|(at, _)| name.split_at(at))
+                .find_map(|(label, suffix)| Some((suffix, self.dotted.get(suffix)?.standing_for(label)?)))
+        };
+        let dotted = if self.dotted.is_empty() { None } else { dotted() };
+        let other = self.others.lengths.iter().find_map(|length| {
+            let (label, suffix) = name.split_at_checked(name.len().checked_sub(*length)?)?;
+            Some((suffix, self.others.values.get(suffix)?.standing_for(label)?))
+        });
+        dotted.into_iter().chain(other).max_by_key(|(suffix, _)| suffix.len())
+    }
+}
+
+impl<T> Starred<T> {
+    /// The value, when the star stands for this.
+    fn standing_for(&self, label: &str) -> Option<&T> {
+        let one = self.one_label.as_ref().filter(|_| !label.contains('.'));
+        one.or(self.anything.as_ref()).filter(|_| !label.is_empty())
+    }
+}
+
+impl<T> ByLength<T> {
+    fn entry(&mut self, text: &str) -> Entry<'_, String, T> {
+        if let Err(at) = self.lengths.binary_search_by(|length| text.len().cmp(length)) {
+            self.lengths.insert(at, text.len());
+        }
+        self.values.entry(text.to_owned())
+    }
+
+    /// The longest text that a name begins with and that is not all of it.
+    fn longest_beginning<'n>(&self, name: &'n str) -> Option<(&'n str, &T)> {
+        let fitting = self.lengths.iter().filter(|length| **length < name.len());
+        let mut texts = fitting.filter_map(|length| name.get(..*length));
+        texts.find_map(|text| Some((text, self.values.get(text)?)))
+    }
+}
+
+/// The value that was found by the longest text.
+fn longest<'t, 'v, T>(found: impl Iterator<Item = (&'t str, &'v T)>) -> Option<&'v T> {
+    let first = |(a, _): &(&str, &T), (b, _): &(&str, &T)| b.len().cmp(&a.len()).then_with(|| a.cmp(b));
+    found.min_by(first).map(|(_, value)| value)
 }
 
 /// A virtual host, compiled.
@@ -141,7 +221,7 @@ pub struct CompiledRoute {
 /// Route tables by the addresses of the lists they are made of: the same list behind several hosts and chains (the usual
 /// case: clear text and TLS) is compiled once, and one that outlives a change is not compiled again.
 #[derive(Default)]
-pub(crate) struct Pages(HashMap<usize, Arc<RouteTable>>);
+pub(crate) struct Pages(FxHashMap<usize, Arc<RouteTable>>);
 
 impl Pages {
     /// Compiles a virtual host. `like` is what stood in its place before.
@@ -228,6 +308,54 @@ mod tests {
             ("c.c", Some(9001), "*"),
         ] {
             assert_eq!(table.find_authority(name, port), Some(&expected), "{name} {port:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_pattern_in_their_order_wins() {
+        let texts = [
+            "a.test",
+            "*.a.test",
+            "*a.test",
+            "*.test",
+            "*test",
+            "b.*",
+            "b.a*",
+            "b*",
+            "*.b.a.test",
+            "*é.test",
+        ];
+        let mut patterns: Vec<_> = texts.iter().filter_map(|text| HostPattern::parse(text).ok()).collect();
+        patterns
+            .extend(["*.test", "*.a.test"].map(|text| HostPattern::parse_one_label(text).expect("valid")));
+        let mut table = HostTable::default();
+        patterns.iter().for_each(|pattern| table.insert(pattern, pattern.clone()));
+        patterns.sort();
+        for name in [
+            "a.test",
+            "b.a.test",
+            "c.b.a.test",
+            ".a.test",
+            "xa.test",
+            "b.x.test",
+            "x.test",
+            "b.test",
+            "test",
+            "b",
+            "bx",
+            "b.a",
+            "b.ax",
+            ".",
+            "",
+            "x..a.test",
+            "é.test",
+            "bé",
+        ] {
+            let expected = patterns.iter().find(|pattern| pattern.matches(name));
+            assert_eq!(table.find(name), expected, "{name}");
+        }
+        for pattern in &patterns {
+            assert_eq!(table.of(pattern), Some(pattern));
         }
     }
 

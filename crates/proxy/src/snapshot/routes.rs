@@ -105,7 +105,8 @@ impl RouteTable {
         before: Option<&Arc<Self>>,
     ) -> Arc<Self> {
         let is_current = |route: &CompiledRoute| route.is_current(retired);
-        if let Some(before) = before.filter(|before| before.list == *list)
+        let same_list = |before: &&Arc<Self>| Arc::ptr_eq(&before.list, list) || before.list == *list;
+        if let Some(before) = before.filter(same_list)
             && before.routes.iter().all(is_current)
         {
             return Arc::clone(before);
