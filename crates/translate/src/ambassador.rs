@@ -26,6 +26,9 @@ pub(crate) use self::memory::Memory;
 
 /// Contexts for names that nobody serves (not even an object that is refused for another reason).
 fn unused_contexts(ours: &Ours<'_>, contexts: &Contexts<'_>, findings: &mut Findings) {
+    if contexts.hosts().next().is_none() {
+        return;
+    }
     let hosts = ours.hosts.iter().map(|host| host.spec.hostname.as_deref().unwrap_or("*"));
     let tcp = ours.tcp_mappings.iter().filter_map(|mapping| mapping.spec.host.as_deref());
     let names: HashSet<String> = hosts.chain(tcp).map(|name| name.trim().to_ascii_lowercase()).collect();

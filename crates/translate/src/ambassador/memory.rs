@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use plenipo_model::{Cluster, Edge, HostPattern, Listener, Serve};
 use plenipo_resources::{Object, ObjectId, Set, View};
+use rustc_hash::FxHashSet;
 
 use super::auth_service::{self, Authorisation};
 use super::hosts::{self, Association, HostEntry};
@@ -282,7 +283,7 @@ fn served(listeners: &[Listener], routes: &[Arc<[Arc<plenipo_model::Route>]>]) -
         Serve::Tcp(_) | Serve::Udp(_) => None,
     });
     let lists = servers.flat_map(|server| &server.hosts).map(|host| Arc::as_ptr(&host.routes));
-    let lists: HashSet<_> = lists.collect();
+    let lists: FxHashSet<_> = lists.collect();
     routes.iter().map(|list| lists.contains(&Arc::as_ptr(list))).collect()
 }
 

@@ -242,7 +242,7 @@ impl<'a> Reader<'_, 'a> {
             Some(HostTls::None) | None => {}
         }
         let settings = self.world.settings;
-        let made = match self.world.contexts.for_host(&host.to_string()).first() {
+        let made = match self.world.contexts.for_host(host).first() {
             Some(context) => certificate_for(*context, settings, self.secrets, self.findings),
             None => {
                 let message = format!(

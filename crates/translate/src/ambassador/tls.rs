@@ -6,7 +6,7 @@ mod server;
 
 use std::collections::BTreeMap;
 
-use plenipo_model::TlsVersion;
+use plenipo_model::{HostPattern, TlsVersion};
 use plenipo_resources::Object;
 use plenipo_resources::ambassador::{TlsConfig, TlsContext};
 
@@ -50,8 +50,11 @@ impl<'a> Contexts<'a> {
     }
 
     /// The contexts whose `hosts` hold this very text.
-    pub(crate) fn for_host(&self, host: &str) -> &[Of<'a, TlsContext>] {
-        self.by_host.get(&host.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
+    pub(crate) fn for_host(&self, host: &HostPattern) -> &[Of<'a, TlsContext>] {
+        if self.by_host.is_empty() {
+            return &[];
+        }
+        self.by_host.get(&host.to_string().to_ascii_lowercase()).map_or(&[], Vec::as_slice)
     }
 
     /// Every host that a context names, with the contexts.

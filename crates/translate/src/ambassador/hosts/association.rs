@@ -1,9 +1,10 @@
 //! Which Hosts take which Mappings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plenipo_model::HostPattern;
+use rustc_hash::FxHashMap;
 
 use super::super::mapping::HostRule;
 use super::{HostEntry, Labels};
@@ -13,15 +14,15 @@ use super::{HostEntry, Labels};
 pub(crate) struct Association<'h> {
     patterns: Vec<&'h HostPattern>,
     /// Hosts without a selector, by name, and those of them that have a star.
-    exact: HashMap<&'h str, Vec<usize>>,
+    exact: FxHashMap<&'h str, Vec<usize>>,
     starred: Vec<usize>,
     plain: Vec<usize>,
     /// Hosts with a selector, by one of the labels they demand; those that demand none.
-    by_label: HashMap<(&'h str, &'h str), Vec<usize>>,
+    by_label: FxHashMap<(&'h str, &'h str), Vec<usize>>,
     all_labels: Vec<usize>,
     selectors: Vec<Option<Labels<'h>>>,
     either: bool,
-    known: HashMap<String, Arc<[usize]>>,
+    known: FxHashMap<String, Arc<[usize]>>,
 }
 
 /// The Hosts of a Mapping, by their places in the list.
@@ -48,14 +49,14 @@ impl<'h> Association<'h> {
     pub(crate) fn new(hosts: &'h [HostEntry<'_>], either: bool) -> Self {
         let mut index = Self {
             patterns: hosts.iter().map(|host| &host.pattern).collect(),
-            exact: HashMap::new(),
+            exact: FxHashMap::default(),
             starred: Vec::new(),
             plain: Vec::new(),
-            by_label: HashMap::new(),
+            by_label: FxHashMap::default(),
             all_labels: Vec::new(),
             selectors: hosts.iter().map(|host| host.selector).collect(),
             either,
-            known: HashMap::new(),
+            known: FxHashMap::default(),
         };
         for (place, host) in hosts.iter().enumerate() {
             match (host.selector.map(|labels| labels.iter().next()), &host.pattern) {

@@ -34,7 +34,7 @@ impl<'a> Reader<'_, 'a> {
         pattern: &HostPattern,
     ) -> Result<Option<TlsServer>, Flaw> {
         let linked = self.linked(host)?;
-        let naming = self.contexts.for_host(&pattern.to_string()).to_vec();
+        let naming = self.contexts.for_host(pattern).to_vec();
         let inline = host.spec.tls.as_ref();
         let own = self.own_secret(host);
         let edge_stack = edge_stack(host, self.findings);
@@ -80,9 +80,11 @@ impl<'a> Reader<'_, 'a> {
         let namespace = &*host.object.id.namespace;
         let named = host.spec.tls_context.as_ref().and_then(|reference| reference.name.as_deref());
         let Some(name) = named.filter(|name| !name.is_empty()) else {
+            if host.spec.tls_secret.is_none() || host.spec.tls.is_some() {
+                return Ok(None);
+            }
             let implicit = format!("{}-context", host.object.id.name);
-            let usable = host.spec.tls_secret.is_some() && host.spec.tls.is_none();
-            return Ok(self.contexts.named(&implicit, namespace).filter(|_| usable));
+            return Ok(self.contexts.named(&implicit, namespace));
         };
         if host.spec.tls.is_some() {
             let message = "tls and tlsContext are both there";
