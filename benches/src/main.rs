@@ -74,6 +74,8 @@ enum Part {
     /// Makes the load that wrk and h2load cannot make.
     #[command(hide = true)]
     Load(generator::Options),
+    /// Writes tables and plot of what was measured before.
+    Page,
     /// Looks routes up, to be counted.
     #[command(hide = true)]
     Lookup(lookup::Options),
@@ -94,6 +96,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.part {
         Some(Part::Respond(options)) => responder::run(&options),
         Some(Part::Load(options)) => generator::run(options),
+        Some(Part::Page) => report::write(&results::Results::load()?),
         Some(Part::Lookup(options)) => lookup::run(&options),
         None => compare(&arguments.scenarios, &arguments.effort),
     }

@@ -28,15 +28,19 @@ pub(crate) struct Bar {
 
 /// Of the plot, in its own units; the page scales it.
 const WIDTH: f64 = 900.0;
-const LABELS: f64 = 330.0;
+const LABELS: f64 = 340.0;
 const TOP: f64 = 56.0;
 const RIGHT: f64 = 50.0;
 const BAR: f64 = 9.0;
 const GAP: f64 = 14.0;
+/// Room that a number takes.
+const NUMBER: f64 = 30.0;
 /// Where the axis ends at least and at most; what is beyond is cut off, and its number tells.
 const LEAST_END: f64 = 1.25;
 const GREATEST_END: f64 = 2.0;
 const STEP: f64 = 0.25;
+/// Of targets.
+const MARK: &str = "#db6d28";
 /// Neither light nor dark, so that it can be read on both; so are the bars. There is no background.
 const INK: &str = "#7d8590";
 const GRID: &str = "#7d859055";
@@ -106,7 +110,8 @@ fn legend(text: &mut String) {
     let _ = writeln!(
         text,
         "<text x=\"{x}\" y=\"23\">median, whiskers: least and greatest</text>\n\
-         <text x=\"{LABELS}\" y=\"40\" font-size=\"11\">shorter is better; left of 1.0 Plenipo needs less; the mark | is the target</text>"
+         <text x=\"{LABELS}\" y=\"40\" font-size=\"11\">shorter is better; left of 1.0 Plenipo needs less; the mark \
+         <tspan fill=\"{MARK}\" font-weight=\"bold\">|</tspan> is the target</text>"
     );
 }
 
@@ -145,6 +150,10 @@ impl Axis {
         let (begin, end) = (self.x(0.0), self.x(bar.ratio.median));
         let (least, greatest) = (self.x(bar.ratio.min), self.x(bar.ratio.max));
         let middle = y + BAR / 2.0;
+        let mark = bar.target.map(|target| self.x(target));
+        // Behind everything, and behind the mark where that would strike it through.
+        let free = greatest.max(end);
+        let number = mark.filter(|mark| (0.0..NUMBER).contains(&(mark - free))).unwrap_or(free);
         let _ = writeln!(
             text,
             "<rect x=\"{begin:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>\
@@ -153,15 +162,14 @@ impl Axis {
             end - begin,
             BAR - 1.0,
             colour(bar.peer),
-            greatest.max(end) + 5.0,
+            number + 5.0,
             y + BAR - 1.5,
             bar.ratio.median
         );
-        if let Some(target) = bar.target {
-            let x = self.x(target);
+        if let Some(x) = mark {
             let _ = writeln!(
                 text,
-                "<line x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"#db6d28\" stroke-width=\"2\"/>",
+                "<line x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"{MARK}\" stroke-width=\"2\"/>",
                 y + BAR - 1.0
             );
         }

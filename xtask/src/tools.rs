@@ -42,6 +42,7 @@ pub(crate) const BENCHES: &[Tool] = &[
     Tool { program: "nginx", origin: Origin::Apt("nginx-light") },
     Tool { program: "ngx_stream_module.so", origin: Origin::Apt("libnginx-mod-stream") },
     Tool { program: "taskset", origin: Origin::Apt("util-linux") },
+    Tool { program: "valgrind", origin: Origin::Apt("valgrind") },
     Tool { program: "python3", origin: Origin::Apt("python3") },
     Tool { program: "pip3", origin: Origin::Apt("python3-pip") },
 ];
