@@ -4,6 +4,7 @@ mod matching;
 mod order;
 mod policies;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use plenipo_model::{PathRewrite, Redirect, RedirectPath, Source, Target};
@@ -96,8 +97,38 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) patterns: &'r mut Patterns,
     /// The policies of Mappings that say nothing about any.
     pub(crate) plain: Arc<Policies>,
+    /// What the Mappings read before came to: what is equal is held once.
+    pub(crate) shared: Shared,
     /// Of the Mapping being read.
     pub(crate) findings: Findings,
+}
+
+/// What is likely to be the same in many Mappings: thousands of copies would be megabytes.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    plans: HashMap<Arc<str>, Arc<Plan>>,
+    /// Of the Mapping read last: those with the same policies mostly stand together.
+    policies: Option<Arc<Policies>>,
+}
+
+impl Shared {
+    fn plan(&mut self, plan: Plan) -> Arc<Plan> {
+        match self.plans.get(plan.name()) {
+            Some(known) if **known == plan => Arc::clone(known),
+            _ => {
+                let plan = Arc::new(plan);
+                self.plans.insert(Arc::clone(plan.name()), Arc::clone(&plan));
+                plan
+            }
+        }
+    }
+
+    fn policies(&mut self, policies: Policies) -> Arc<Policies> {
+        match &self.policies {
+            Some(known) if **known == policies => Arc::clone(known),
+            _ => Arc::clone(self.policies.insert(Arc::new(policies))),
+        }
+    }
 }
 
 impl Reader<'_, '_> {
@@ -132,7 +163,8 @@ impl Reader<'_, '_> {
         } else {
             let settings = self.world.settings;
             let findings = &mut self.findings;
-            Arc::new(Policies::read(mapping, &source, settings, self.options, self.patterns, findings)?)
+            let read = Policies::read(mapping, &source, settings, self.options, self.patterns, findings)?;
+            self.shared.policies(read)
         };
         let work = self.work(mapping, &source, &policies)?;
         Ok(Rule { object: Arc::clone(object), source, matching, rank, policies, work })
@@ -193,7 +225,8 @@ impl Reader<'_, '_> {
             stats_name: spec.stats_name.as_deref(),
             send_proxy: None,
         };
-        self.upstreams.plan(&wanted, &self.world, self.secrets, &mut self.findings).map(Arc::new)
+        let plan = self.upstreams.plan(&wanted, &self.world, self.secrets, &mut self.findings)?;
+        Ok(self.shared.plan(plan))
     }
 
     fn timeout(&mut self, mapping: Of<'_, Mapping>) -> Option<std::time::Duration> {

@@ -228,6 +228,7 @@ impl Memory {
             secrets,
             patterns: &mut self.patterns,
             plain: Arc::new(Policies::plain(frame.world.settings)),
+            shared: mapping::Shared::default(),
             findings: Findings::default(),
         };
         let mut readings: Vec<Reading> = if fresh {

@@ -19,7 +19,7 @@ use crate::options::Options;
 
 /// The Mapping's own settings, read; none = not written. What the Module says is not yet mixed in, but for headers,
 /// which a Mapping replaces as a whole.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Debug, Default)]
 pub(crate) struct Policies {
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) retry: Option<RetryPolicy>,
