@@ -18,7 +18,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use self::objects::{Api, HOSTS, MAPPINGS, hostname, populate, prefix};
-use crate::Effort;
 use crate::accounting::{cpu_time, machine_time, memory};
 use crate::peer::Peer;
 use crate::results::ClusterSample;
@@ -39,16 +38,16 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the control plane is missing, the gateway does not serve, or a request is lost.
-pub(crate) fn measure(effort: &Effort) -> Result<ClusterSample> {
+pub(crate) fn measure(rounds: usize) -> Result<ClusterSample> {
     // What we start inherits it: the control plane too.
     let pin = ["--all-tasks", "--cpu-list", "--pid", "1", &std::process::id().to_string()];
     let pinned = Command::new("taskset").args(pin).stdout(Stdio::null()).status()?;
     ensure!(pinned.success(), "taskset: {pinned}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(rounds(effort.rounds.max(1)))
+    runtime.block_on(starts(rounds))
 }
 
-async fn rounds(rounds: usize) -> Result<ClusterSample> {
+async fn starts(rounds: usize) -> Result<ClusterSample> {
     let cluster = Cluster::start().await;
     let pod = |name| Upstream::http(name).bind((Cluster::pod_address(), 0).into()).start();
     let pods = [pod("one").await, pod("other").await];

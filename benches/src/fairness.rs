@@ -34,16 +34,16 @@ const COME_UP: Duration = Duration::from_millis(700);
 ///
 /// # Errors
 /// When ours does not start, or the light client's requests fail.
-pub(crate) fn measure(effort: &Effort) -> Result<Fairness> {
+pub(crate) fn measure(effort: &Effort, rounds: usize) -> Result<Fairness> {
     let mut fairness = Fairness::default();
     for peer in &effort.peers {
-        let samples = one(*peer, effort);
+        let samples = one(*peer, rounds, effort.seconds);
         fairness.samples.extend(survive(*peer, samples, &mut fairness.failed)?.unwrap_or_default());
     }
     Ok(fairness)
 }
 
-fn one(peer: Peer, effort: &Effort) -> Result<Vec<FairnessSample>> {
+fn one(peer: Peer, rounds: usize, seconds: u64) -> Result<Vec<FairnessSample>> {
     let ground = Ground::prepare()?;
     let setup = ground.setup(peer, Front::Https(KeyKind::EcdsaP256), Back::Clear, 0)?;
     let competitor = Competitor::start(peer, setup)?;
@@ -53,9 +53,8 @@ fn one(peer: Peer, effort: &Effort) -> Result<Vec<FairnessSample>> {
     let mut samples = Vec::new();
     for beside in [Beside::Nothing, Beside::Streams, Beside::Handshakes] {
         let mut latencies = Vec::new();
-        for _ in 0..effort.rounds {
-            let outcome =
-                light(peer, &target, beside, effort.seconds).with_context(|| format!("{beside:?}"))?;
+        for _ in 0..rounds {
+            let outcome = light(peer, &target, beside, seconds).with_context(|| format!("{beside:?}"))?;
             let (p50, p99) = outcome.p50.zip(outcome.p99).context("no latencies")?;
             println!("  {peer:8} beside {beside:?}: p50 {p50} us, p99 {p99} us");
             latencies.push(Latency { p50, p99 });

@@ -1,7 +1,7 @@
 //! Instructions that finding the route of a request takes, with so many routes.
 //!
 //! Counted by callgrind in a process of our own, which makes a snapshot of so many routes and looks each of a few up, again and
-//! again; see [`counted`](crate::counted) for how the making of the snapshot does not count.
+//! again. Only the function that does so is counted.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -18,16 +18,15 @@ use plenipo_model::{
 };
 use plenipo_proxy::Snapshot;
 use plenipo_proxy::snapshot::CompiledHttp;
-use plenipo_proxy::snapshot::routes::Asked;
+use plenipo_proxy::snapshot::routes::{Asked, Picked};
 
-use crate::counted::{per_request, totals_in};
+use crate::counted::totals_in;
 use crate::results::{Layout, LookupSample};
 
 const SIZES: [usize; 4] = [1, 100, 10_000, 100_000];
 
-/// Look-ups of the smaller and the larger run.
-const FEW: u64 = 100;
-const MANY: u64 = 1_100;
+/// Look-ups of one run.
+const LOOKUPS: u32 = 1_000;
 
 /// What the process that is counted shall do.
 #[derive(clap::Args)]
@@ -37,7 +36,7 @@ pub(crate) struct Options {
     #[arg(long)]
     routes: usize,
     #[arg(long)]
-    count: u64,
+    count: u32,
 }
 
 /// Counts for each size, with each way of spreading routes over hosts.
@@ -48,9 +47,7 @@ pub(crate) fn measure() -> Result<Vec<LookupSample>> {
     let mut samples = Vec::new();
     for layout in Layout::value_variants() {
         for routes in SIZES {
-            let few = total(*layout, routes, FEW)?;
-            let many = total(*layout, routes, MANY)?;
-            let instructions = per_request((FEW, few), (MANY, many)).context("more look-ups cost less")?;
+            let instructions = total(*layout, routes)? as f64 / f64::from(LOOKUPS);
             println!("  {routes:6} routes, {layout:?}: {instructions:.0} instructions");
             samples.push(LookupSample { layout: *layout, routes, instructions });
         }
@@ -58,15 +55,16 @@ pub(crate) fn measure() -> Result<Vec<LookupSample>> {
     Ok(samples)
 }
 
-fn total(layout: Layout, routes: usize, count: u64) -> Result<u64> {
+fn total(layout: Layout, routes: usize) -> Result<u64> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("callgrind.%p");
     let layout = layout.to_possible_value().context("it has a name")?;
     let status = Command::new("valgrind")
         .args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
+        .args(["--collect-atstart=no", "--toggle-collect=*lookup::found*"])
         .arg(std::env::current_exe()?)
         .args(["lookup", "--layout", layout.get_name()])
-        .args(["--routes", &routes.to_string(), "--count", &count.to_string()])
+        .args(["--routes", &routes.to_string(), "--count", &LOOKUPS.to_string()])
         .stdout(Stdio::null())
         .status()
         .context("cannot start valgrind")?;
@@ -90,29 +88,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         (name, path(route) + "and/more")
     });
     let asked = asked.collect::<Vec<_>>();
-    for (name, path) in asked.iter().cycle().take(usize::try_from(count)?) {
-        ensure!(black_box(is_found(server, name, path)), "no route for {name}{path}");
+    let (method, headers) = (Method::GET, HeaderMap::new());
+    for (name, path) in asked.iter().cycle().take(count as usize) {
+        let asked = Asked {
+            host: name,
+            port: None,
+            path,
+            query: None,
+            method: &method,
+            authority: name,
+            scheme: Some("http"),
+            headers: &headers,
+            peer: None,
+            claims: None,
+            draw: 0,
+        };
+        ensure!(black_box(found(server, &asked)).is_some(), "no route for {name}{path}");
     }
     Ok(())
 }
 
-fn is_found(server: &CompiledHttp, name: &str, path: &str) -> bool {
-    let (method, headers) = (Method::GET, HeaderMap::new());
-    let asked = Asked {
-        host: name,
-        port: None,
-        path,
-        query: None,
-        method: &method,
-        authority: name,
-        scheme: Some("http"),
-        headers: &headers,
-        peer: None,
-        claims: None,
-        draw: 0,
-    };
-    let host = server.hosts.find_authority(name, None);
-    host.and_then(|host| host.routes.pick(&asked)).is_some()
+/// What is counted, by its name.
+#[inline(never)]
+fn found<'s>(server: &'s CompiledHttp, asked: &Asked<'_>) -> Option<Picked<'s>> {
+    server.hosts.find_authority(asked.host, asked.port)?.routes.pick(asked)
 }
 
 fn host(layout: Layout, route: usize) -> String {

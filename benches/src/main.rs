@@ -52,9 +52,9 @@ struct Arguments {
 /// How thoroughly to measure.
 #[derive(clap::Args, Clone, Debug)]
 struct Effort {
-    /// Rounds; at least four give a useful range.
-    #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    /// Rounds; four for the first scenarios and three for the others when not given.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Seconds of load per proxy and round.
     #[arg(long, default_value_t = 2)]
     seconds: u64,
@@ -64,6 +64,13 @@ struct Effort {
     /// Prints the results and leaves benches/results.json and docs/performance.md as they are.
     #[arg(long)]
     dry: bool,
+}
+
+impl Effort {
+    /// Rounds of a scenario that has so many when nobody says otherwise.
+    fn rounds(&self, usual: usize) -> usize {
+        self.rounds.unwrap_or(usual).max(1)
+    }
 }
 
 #[derive(Subcommand)]

@@ -31,9 +31,11 @@ impl Competitor {
         Ok(Self { peer, setup, proxy, _upstream: upstream })
     }
 
-    /// One turn: a second to warm up, then the load.
-    fn turn(&self, load: Load, seconds: u64) -> Result<Sample> {
-        load.run(&self.setup.target(), 1)?;
+    /// One turn; the first after a second to warm up.
+    fn turn(&self, load: Load, seconds: u64, is_first: bool) -> Result<Sample> {
+        if is_first {
+            load.run(&self.setup.target(), 1)?;
+        }
         let before = cpu_time(self.proxy.id())?;
         let outcome = load.run(&self.setup.target(), seconds)?;
         let used = cpu_time(self.proxy.id())? - before;
@@ -51,7 +53,13 @@ impl Competitor {
 ///
 /// # Errors
 /// When ours is one of those, or none is left.
-pub(crate) fn measure(effort: &Effort, front: Front, back: Back, load: Load) -> Result<LoadSamples> {
+pub(crate) fn measure(
+    effort: &Effort,
+    rounds: usize,
+    front: Front,
+    back: Back,
+    load: Load,
+) -> Result<LoadSamples> {
     let ground = Ground::prepare()?;
     let mut failed = BTreeMap::new();
     let mut running = Vec::new();
@@ -61,13 +69,13 @@ pub(crate) fn measure(effort: &Effort, front: Front, back: Back, load: Load) -> 
         running.extend(survive(*peer, competitor, &mut failed)?);
     }
     let mut samples = BTreeMap::<String, Vec<Sample>>::new();
-    for round in 0..effort.rounds {
+    for round in 0..rounds {
         // The list is turned round after every round: who goes first must not always be the same.
         running.reverse();
         let mut left = Vec::new();
         for competitor in running {
             let peer = competitor.peer;
-            let sample = competitor.turn(load, effort.seconds);
+            let sample = competitor.turn(load, effort.seconds, round == 0);
             let sample = sample.with_context(|| format!("round {}", round + 1));
             let Some(sample) = survive(peer, sample, &mut failed)? else { continue };
             println!("  {peer:8} {:7.1} us {:9.0}/s", sample.microseconds, sample.rate);

@@ -27,7 +27,7 @@ const CHANGES: usize = 5;
 ///
 /// # Errors
 /// When ours does not start or fails requests.
-pub(crate) fn measure(effort: &Effort) -> Result<Vec<RoutesSample>> {
+pub(crate) fn measure(effort: &Effort, rounds: usize) -> Result<Vec<RoutesSample>> {
     let mut samples = Vec::new();
     for routes in SIZES {
         let ground = Ground::prepare()?;
@@ -38,7 +38,7 @@ pub(crate) fn measure(effort: &Effort) -> Result<Vec<RoutesSample>> {
             let started = Started::new(*peer, routes, &ground).with_context(|| format!("{routes} routes"));
             running.extend(survive(*peer, started, &mut failed)?);
         }
-        for _ in 0..effort.rounds.min(ROUNDS) {
+        for _ in 0..rounds.min(ROUNDS) {
             running.reverse();
             running = each(running, &mut failed, |started| started.load(effort.seconds))?;
         }

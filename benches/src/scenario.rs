@@ -79,27 +79,33 @@ impl Scenario {
         help.unwrap_or_default()
     }
 
+    /// Rounds when nobody says otherwise: those that most is made of have one more.
+    fn usual_rounds(self) -> usize {
+        if matches!(self, Self::A | Self::B | Self::C | Self::C1) { 4 } else { 3 }
+    }
+
     /// Runs it.
     ///
     /// # Errors
     /// When a proxy does not start or fails requests.
     pub(crate) fn measure(self, effort: &Effort) -> Result<Measured> {
+        let rounds = effort.rounds(self.usual_rounds());
         match self {
             Self::H => Ok(Measured::Idle(idle::measure(effort)?)),
-            Self::I => Ok(Measured::Routes(routes::measure(effort)?)),
-            Self::Cluster => Ok(Measured::Cluster(cluster::measure(effort)?)),
+            Self::I => Ok(Measured::Routes(routes::measure(effort, rounds)?)),
+            Self::Cluster => Ok(Measured::Cluster(cluster::measure(rounds)?)),
             Self::Instructions => Ok(Measured::Instructions(counted::measure(effort)?)),
             Self::Lookup => Ok(Measured::Lookup(lookup::measure()?)),
-            Self::Threads => Ok(Measured::Threads(threads::measure(effort)?)),
-            Self::Fairness => Ok(Measured::Fairness(fairness::measure(effort)?)),
+            Self::Threads => Ok(Measured::Threads(threads::measure(effort, rounds)?)),
+            Self::Fairness => Ok(Measured::Fairness(fairness::measure(effort, rounds)?)),
             Self::Edge => {
                 let (front, back, load) = self.parts();
                 let effort = Effort { peers: vec![Peer::Plenipo, Peer::PlenipoEdge], ..effort.clone() };
-                Ok(Measured::Edge(rounds::measure(&effort, front, back, load)?))
+                Ok(Measured::Edge(rounds::measure(&effort, rounds, front, back, load)?))
             }
             _ => {
                 let (front, back, load) = self.parts();
-                Ok(Measured::Load(rounds::measure(effort, front, back, load)?))
+                Ok(Measured::Load(rounds::measure(effort, rounds, front, back, load)?))
             }
         }
     }

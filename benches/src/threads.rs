@@ -19,11 +19,12 @@ const WORKERS: [usize; 2] = [1, 2];
 ///
 /// # Errors
 /// When ours does not start or fails requests.
-pub(crate) fn measure(effort: &Effort) -> Result<Threads> {
+pub(crate) fn measure(effort: &Effort, rounds: usize) -> Result<Threads> {
     let mut threads = Threads::default();
     for workers in WORKERS {
         for peer in &effort.peers {
-            let one = one(*peer, workers, effort).with_context(|| format!("{workers} workers"));
+            let one =
+                one(*peer, workers, rounds, effort.seconds).with_context(|| format!("{workers} workers"));
             let Some(turns) = survive(*peer, one, &mut threads.failed)? else { continue };
             threads.samples.push(ThreadsSample { peer: peer.to_string(), workers, turns });
         }
@@ -31,7 +32,7 @@ pub(crate) fn measure(effort: &Effort) -> Result<Threads> {
     Ok(threads)
 }
 
-fn one(peer: Peer, workers: usize, effort: &Effort) -> Result<Vec<Turn>> {
+fn one(peer: Peer, workers: usize, rounds: usize, seconds: u64) -> Result<Vec<Turn>> {
     let ground = Ground::prepare()?;
     let mut setup = ground.setup(peer, Front::Http, Back::Clear, 0)?;
     // With one worker too: what is compared is what the second one brings.
@@ -39,17 +40,17 @@ fn one(peer: Peer, workers: usize, effort: &Effort) -> Result<Vec<Turn>> {
     let competitor = Competitor::start(peer, setup)?;
     let (id, target, load) = (competitor.proxy.id(), competitor.setup.target(), Load::http(64));
     let mut turns = Vec::new();
-    for _ in 0..effort.rounds {
+    for _ in 0..rounds {
         load.run(&target, 1)?;
         let (before, threads_before) = (cpu_time(id)?, thread_times(id)?);
-        let outcome = load.run(&target, effort.seconds)?;
+        let outcome = load.run(&target, seconds)?;
         let used = cpu_time(id)? - before;
         let mut each = thread_times(id)?;
         for (thread, time) in &mut each {
             *time = time.saturating_sub(threads_before.get(thread).copied().unwrap_or_default());
         }
         let turn = Turn {
-            rate: outcome.completed as f64 / effort.seconds as f64,
+            rate: outcome.completed as f64 / seconds as f64,
             per_cpu_second: outcome.completed as f64 / used.as_secs_f64(),
             busiest: busiest_share(each.into_values(), workers),
         };
