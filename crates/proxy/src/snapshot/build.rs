@@ -111,7 +111,7 @@ impl<'a> Build<'a> {
             CompiledServe::Http(http) => Some(http),
             CompiledServe::Tcp(_) => None,
         });
-        let mut hosts = HostTable::default();
+        let mut hosts = HostTable::with_capacity(server.hosts.len());
         for host in &server.hosts {
             let like = before.and_then(|before| before.hosts.of(&host.host));
             let pages = self.previous.map(|previous| &previous.pages);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use plenipo_model::{Action, HostPattern, InsecureAction, Refusal, Route, Source, VirtualHost};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::clusters::Upstream;
 use super::routes::RouteTable;
@@ -70,6 +70,12 @@ impl<T> Default for ByLength<T> {
 }
 
 impl<T> HostTable<T> {
+    /// With room for so many exact names: one that grows hashes all of them again and again.
+    pub(crate) fn with_capacity(names: usize) -> Self {
+        let exact = FxHashMap::with_capacity_and_hasher(names, FxBuildHasher);
+        Self { exact, ..Self::default() }
+    }
+
     /// Adds a value; the first for a pattern stays.
     pub fn insert(&mut self, pattern: &HostPattern, value: T) {
         self.ported |= match pattern {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plenipo_model::HostPattern;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::super::mapping::HostRule;
 use super::{HostEntry, Labels};
@@ -49,7 +49,7 @@ impl<'h> Association<'h> {
     pub(crate) fn new(hosts: &'h [HostEntry<'_>], either: bool) -> Self {
         let mut index = Self {
             patterns: hosts.iter().map(|host| &host.pattern).collect(),
-            exact: FxHashMap::default(),
+            exact: FxHashMap::with_capacity_and_hasher(hosts.len(), FxBuildHasher),
             starred: Vec::new(),
             plain: Vec::new(),
             by_label: FxHashMap::default(),
