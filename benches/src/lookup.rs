@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use http::{HeaderMap, Method};
+use http::Method;
 use plenipo_model::{
     Accepts, Action, Chain, ChainTls, Cluster, Edge, Endpoints, Forward, HostPattern, HttpServer, Listener,
     PathMatch, ProxyProtocol, Route, Serve, Source, Target, Transport, VirtualHost,
 };
 use plenipo_proxy::Snapshot;
+use plenipo_proxy::fields::Fields;
 use plenipo_proxy::snapshot::CompiledHttp;
 use plenipo_proxy::snapshot::routes::{Asked, Picked};
 
@@ -88,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         (name, path(route) + "and/more")
     });
     let asked = asked.collect::<Vec<_>>();
-    let (method, headers) = (Method::GET, HeaderMap::new());
+    let (method, headers) = (Method::GET, Fields::new());
     for (name, path) in asked.iter().cycle().take(count as usize) {
         let asked = Asked {
             host: name,

@@ -115,7 +115,8 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
             let answer = request_of(Rc::clone(&requests), Request::from(request));
             sending::start(http2::reply::reply(Box::pin(async { answer.await.into() }), respond));
         };
-        let served = http2::server::serve(gate, http2_rules(limits), leave, start).map_err(codec::Error::Http2);
+        let served =
+            http2::server::serve(gate, http2_rules(limits), leave, start).map_err(codec::Error::Http2);
         Box::pin(served.map(move |served| ended(&http, &server, true, served)))
     } else {
         let rules = http1_rules(limits, server.model.proper_case);
