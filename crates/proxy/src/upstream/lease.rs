@@ -2,6 +2,7 @@
 
 use hyper::client::conn::http2;
 use std::cell::{Cell, RefCell};
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::time::Instant;
@@ -87,8 +88,8 @@ pub(crate) struct Lease {
     pub(crate) reused: bool,
     /// It serves no other after this one.
     pub(crate) last: bool,
-    /// A request was sent on it and neither answered nor failed yet.
-    waits: bool,
+    /// A request was sent on it and not answered, which is not the upstream's doing.
+    given_up: bool,
     connection: Lent,
 }
 
@@ -154,7 +155,7 @@ impl Lease {
             local,
             reused,
             last: false,
-            waits: false,
+            given_up: false,
             connection,
         }
     }
@@ -173,9 +174,9 @@ impl Lease {
                 self.send_http1((&head).into(), body).await
             }
             Lent::Http2(shared) => {
-                self.waits = true;
+                self.given_up = true;
                 let response = shared.sender.clone().try_send_request(request.into()).await;
-                self.waits = false;
+                self.given_up = response.as_ref().is_err_and(|error| !is_upstreams(error.error()));
                 response.map(|response| Response::from(response).map(Incoming::Hyper)).map_err(|mut error| {
                     let unsent =
                         error.take_message().map(|request| Box::new(Request::from(request).head.headers));
@@ -212,6 +213,12 @@ impl Lease {
     }
 }
 
+/// Has the upstream ended the stream, or the connection? (Otherwise it was the body of the request that broke off.)
+fn is_upstreams(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_remote() || cause.is_io() || cause.is_go_away())
+}
+
 /// A request that got no response.
 pub(crate) struct SendError {
     /// Nothing of the request was sent.
@@ -228,7 +235,7 @@ impl Drop for Lease {
         let now = Instant::now();
         match &mut self.connection {
             Lent::Http2(shared) => {
-                if self.waits {
+                if self.given_up {
                     shared.give_up();
                 }
                 shared.streams.set(shared.streams.get() - 1);
