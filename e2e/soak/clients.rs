@@ -17,8 +17,8 @@ use super::site::Site;
 
 /// Between two turns of a client: load is not what this is about.
 const PAUSE: Duration = Duration::from_millis(4);
-/// No turn takes so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No turn takes so long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// A kept connection is used for so many requests.
 const KEPT: usize = 50;
 /// Errors of one kind of client that are shown.

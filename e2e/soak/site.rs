@@ -17,7 +17,7 @@ const NAME: &str = "soak.example.com";
 const FAILING: &[&str] = &["/down/", "/reset/", "/broken/", "/silent/"];
 
 /// Of routes that do not fail, however busy the machine is.
-const PATIENT: &str = "  timeout_ms: 30000\n";
+const PATIENT: &str = "  timeout_ms: 60000\n  connect_timeout_ms: 30000\n";
 
 /// All of it.
 pub(super) struct Site {
