@@ -3,6 +3,7 @@
 
 mod connection;
 mod framing;
+mod http1;
 mod request;
 mod routes;
 mod template;
@@ -14,6 +15,7 @@ mod replay;
 
 pub use connection::{client_hello, proxy_protocol};
 pub use framing::framing;
+pub use http1::http1;
 pub use request::{forwarded_for, path_host};
 pub use routes::routes;
 pub use template::template;

@@ -59,3 +59,8 @@ fn routes() {
 fn framing() {
     replay("framing", crate::framing);
 }
+
+#[test]
+fn http1() {
+    replay("http1", crate::http1);
+}

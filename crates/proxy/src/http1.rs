@@ -100,5 +100,6 @@ fn says(headers: &Fields, name: &HeaderName, member: &[u8]) -> bool {
     members.any(|found| found.trim_ascii().eq_ignore_ascii_case(member))
 }
 
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "the fuzzer asks for the oracle only"))]
+pub(crate) mod tests;

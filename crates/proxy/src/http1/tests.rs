@@ -1,7 +1,10 @@
 //! Both sides of the codec against hyper, whose framing decisions they are to share: the same bytes, whole and cut
-//! everywhere.
+//! everywhere. The fuzzer does the same with bytes of its own ([`alike`]).
 
+#[cfg(feature = "fuzzing")]
+pub mod alike;
 mod client;
+#[cfg(test)]
 mod pieces;
 mod server;
 
@@ -28,18 +31,20 @@ async fn pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Sends bytes in two pieces; whoever reads sees the first before there is a second.
-async fn send_cut(stream: &mut TcpStream, bytes: &[u8], at: usize) {
-    let (first, second) = bytes.split_at(at);
-    // The other side may have had enough.
-    let _ = stream.write_all(first).await;
-    if !first.is_empty() && !second.is_empty() {
-        // The runtime looks for events every 61 times.
-        for _ in 0..140 {
-            tokio::task::yield_now().await;
+/// Sends bytes in pieces; whoever reads sees each before there is the next. The places of the cuts come in their order.
+async fn send_cut(stream: &mut TcpStream, bytes: &[u8], cuts: &[usize]) {
+    let mut sent = 0;
+    for cut in cuts.iter().copied().chain([bytes.len()]) {
+        if sent > 0 && cut > sent {
+            // The runtime looks for events every 61 times.
+            for _ in 0..140 {
+                tokio::task::yield_now().await;
+            }
         }
+        // The other side may have had enough.
+        let _ = stream.write_all(&bytes[sent..cut]).await;
+        sent = cut;
     }
-    let _ = stream.write_all(second).await;
 }
 
 /// Runs on a thread of its own clock, which goes on whenever nothing else does: what waits for time does not.
