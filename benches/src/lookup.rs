@@ -64,7 +64,7 @@ fn total(layout: Layout, routes: usize) -> Result<u64> {
         .args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
         .args(["--collect-atstart=no", "--toggle-collect=*lookup::found*"])
         .arg(std::env::current_exe()?)
-        .args(["lookup", "--layout", layout.get_name()])
+        .args(["find", "--layout", layout.get_name()])
         .args(["--routes", &routes.to_string(), "--count", &LOOKUPS.to_string()])
         .stdout(Stdio::null())
         .status()

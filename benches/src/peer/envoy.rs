@@ -93,6 +93,7 @@ fn connection_manager(setup: &Setup) -> Result<String> {
         .to_owned()
     } else {
         write_routes(setup, None)?;
+        change(setup)?;
         let (path, folder) = (setup.folder.join("rds.yaml"), &setup.folder);
         format!(
             "          rds:
@@ -149,9 +150,13 @@ fn upstream_tls(setup: &Setup) -> String {
     )
 }
 
-/// Envoy watches the folder for a file moved into it.
-pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+pub(super) fn prepare_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
     write_routes(setup, Some((host, prefix)))
+}
+
+/// Envoy watches the folder for a file moved into it.
+pub(super) fn change(setup: &Setup) -> Result<()> {
+    Ok(fs::rename(setup.folder.join("rds.new"), setup.folder.join("rds.yaml"))?)
 }
 
 fn write_routes(setup: &Setup, added: Option<(&str, &str)>) -> Result<()> {
@@ -169,7 +174,5 @@ fn write_routes(setup: &Setup, added: Option<(&str, &str)>) -> Result<()> {
             writeln!(yaml, "    - {{match: {{prefix: {prefix}}}, route: {{cluster: upstream}}}}")?;
         }
     }
-    let written = setup.folder.join("rds.new");
-    fs::write(&written, yaml)?;
-    Ok(fs::rename(written, setup.folder.join("rds.yaml"))?)
+    Ok(fs::write(setup.folder.join("rds.new"), yaml)?)
 }

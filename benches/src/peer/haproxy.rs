@@ -57,7 +57,8 @@ backend upstream
     Ok(vec!["-db".into(), "-q".into(), "-f".into(), path.display().to_string()])
 }
 
-pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+/// The process to come reads it.
+pub(super) fn prepare_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
     write_map(setup, Some((host, prefix)))
 }
 

@@ -17,7 +17,7 @@ pub(super) fn configure(setup: &Setup) -> Result<Vec<String>> {
 }
 
 /// The caller signals the process to read its files again.
-pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+pub(super) fn prepare_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
     write_config(setup, Some((host, prefix)))
 }
 

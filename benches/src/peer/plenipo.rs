@@ -68,14 +68,18 @@ fn arguments(setup: &Setup, flag: &str, objects: &Path) -> Vec<String> {
 /// Emissary offers nothing by ALPN unless told.
 const WITH_ALPN: &str = "  tlsSecret: {name: server}\n  tls: {alpn_protocols: 'h2,http/1.1'}\n";
 
-/// A file moved into place, as an editor or `kubectl cp` would.
-pub(super) fn add_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
+/// A file that is not there yet.
+pub(super) fn prepare_route(setup: &Setup, host: &str, prefix: &str) -> Result<()> {
     let found = setup.hosts().find(|(name, _)| name == host);
     let mut prefixes = found.map(|(_, prefixes)| prefixes).unwrap_or_default();
     prefixes.push(prefix.to_owned());
-    let written = setup.folder.join("changed.new");
-    fs::write(&written, routed_host(setup, host, &prefixes)?)?;
-    Ok(fs::rename(written, setup.folder.join("objects").join(format!("{host}.yaml")))?)
+    Ok(fs::write(setup.folder.join("changed.new"), routed_host(setup, host, &prefixes)?)?)
+}
+
+/// Moves it into place, as an editor or `kubectl cp` would.
+pub(super) fn change(setup: &Setup, host: &str) -> Result<()> {
+    let place = setup.folder.join("objects").join(format!("{host}.yaml"));
+    Ok(fs::rename(setup.folder.join("changed.new"), place)?)
 }
 
 /// Everything but the routes of the routes scenario. The peers write no access log either.
