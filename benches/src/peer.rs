@@ -35,8 +35,9 @@ pub(crate) enum Peer {
     Nginx,
 }
 
-/// How long a proxy may take to serve, under callgrind too.
+/// How long a proxy may take to serve, and under callgrind.
 const START: Duration = Duration::from_secs(90);
+const START_COUNTED: Duration = Duration::from_secs(300);
 
 /// How long nginx may take to stop, and others under callgrind.
 const STOP: Duration = Duration::from_secs(5);
@@ -109,7 +110,8 @@ impl Peer {
         let arguments = self.configure(setup)?;
         let launched = Instant::now();
         let process = self.launch(&arguments, &setup.place())?;
-        let mut running = Running { peer: self, process, arguments, launched };
+        let limit = if setup.counted.is_some() { START_COUNTED } else { START };
+        let mut running = Running { peer: self, process, arguments, launched, limit };
         running.wait_for(&|| TcpStream::connect(setup.address()).is_ok())?;
         Ok(running)
     }
@@ -133,7 +135,12 @@ impl Peer {
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", place.cores]);
         if let Some(file) = &place.counted {
-            command.args(["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={file}")]);
+            command.args([
+                "valgrind",
+                "--quiet",
+                "--tool=callgrind",
+                &format!("--callgrind-out-file={file}"),
+            ]);
         }
         Process::start(command.arg(self.program()).args(arguments))
     }
@@ -145,6 +152,8 @@ pub(crate) struct Running {
     process: Process,
     arguments: Vec<String>,
     launched: Instant,
+    /// How long may be waited for something that it shall do.
+    limit: Duration,
 }
 
 impl Running {
@@ -163,7 +172,8 @@ impl Running {
             if let Some(status) = self.process.ended()? {
                 bail!("{} ended ({status}): {}", self.peer, self.process.output());
             }
-            ensure!(start.elapsed() < START, "{} does not serve: {}", self.peer, self.process.output());
+            let lasts = start.elapsed() < self.limit;
+            ensure!(lasts, "{} does not serve: {}", self.peer, self.process.output());
             thread::sleep(Duration::from_micros(500));
         }
         Ok(start.elapsed())
