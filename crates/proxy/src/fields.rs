@@ -24,7 +24,7 @@ impl Named for HeaderName {
 
 impl Named for str {
     fn is(&self, name: &HeaderName) -> bool {
-        self.eq_ignore_ascii_case(name.as_str())
+        self.len() == name.as_str().len() && self.eq_ignore_ascii_case(name.as_str())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Carries out the header changes that a configuration asks for.
 
+use std::cell::RefCell;
+
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue};
 use plenipo_model::{HeaderEdit, HeaderEdits};
@@ -30,6 +32,19 @@ pub(crate) fn number(number: u64) -> HeaderValue {
     if let Some(digit) = usize::try_from(number).ok().and_then(|number| DIGITS.get(number..=number)) {
         return HeaderValue::from_static(digit);
     }
+    thread_local! {
+        /// Mostly it is the same again: a route's time limit.
+        static LAST: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static("0"))) };
+    }
+    LAST.with_borrow_mut(|(last, value)| {
+        if *last != number {
+            (*last, *value) = (number, written(number));
+        }
+        value.clone()
+    })
+}
+
+fn written(number: u64) -> HeaderValue {
     let mut digits = [0; 20];
     let (mut left, mut at) = (number, digits.len());
     loop {

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::{HeaderValue, StatusCode, header};
-use plenipo_model::{Desync, HttpLimits, HttpServer, TlsServer};
+use plenipo_model::{Action, Desync, HttpLimits, HttpServer, Route, TlsServer};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -213,15 +213,36 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
     {
         return answer::stopped(&http, &server, None, arrived.exchange, stopped);
     }
-    decided(http, &server, arrived).await
+    loop {
+        let picked = match decided(&http, &server, &arrived) {
+            Decision::Route(picked) => picked,
+            other => return without_route(&http, &server, arrived, &other),
+        };
+        let model = &picked.route.model;
+        arrived.exchange.taken_by(model);
+        if model.guard.is_some() || model.fault.is_some() || model.cors.is_some() {
+            match Box::pin(held_up(&http, &server, model, arrived)).await {
+                Held::Passes(passing) => arrived = passing,
+                Held::DecidedAnew(changed) => {
+                    arrived = changed;
+                    continue;
+                }
+                Held::Answered(response) => return response,
+            }
+        }
+        return match &model.action {
+            Action::Respond(respond) => answer::respond(&http, &server, model, arrived, respond),
+            Action::Redirect(rule) => {
+                let location = redirect::location(rule, &model.matches.path, &arrived);
+                answer::redirect(&http, &server, Some(model), arrived.exchange, rule.status, &location)
+            }
+            Action::Forward(forward) => forward::forward(http, &server, picked, forward, arrived).await,
+        };
+    }
 }
 
 /// What becomes of a request that is let in.
-async fn decided(
-    http: Rc<HttpConnection>,
-    server: &Arc<CompiledHttp>,
-    mut arrived: Box<Arrived>,
-) -> Response<ResponseBody> {
+fn decided<'a>(http: &HttpConnection, server: &'a CompiledHttp, arrived: &Arrived) -> Decision<'a> {
     let asked = Asked {
         host: &arrived.host.name,
         port: arrived.host.port,
@@ -236,65 +257,68 @@ async fn decided(
         draw: arrived.draw,
     };
     let named = http.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
-    match decide::decide(server, &asked, arrived.scheme, named) {
-        Decision::Fail(failure) => answer::failure(&http, server, None, arrived.exchange, failure),
-        Decision::RedirectToHttps => {
+    decide::decide(server, &asked, arrived.scheme, named)
+}
+
+/// The answer to a request that no route takes.
+fn without_route(
+    http: &Rc<HttpConnection>,
+    server: &Arc<CompiledHttp>,
+    arrived: Box<Arrived>,
+    decision: &Decision<'_>,
+) -> Response<ResponseBody> {
+    match decision {
+        Decision::Fail(failure) => answer::failure(http, server, None, arrived.exchange, *failure),
+        Decision::RedirectToHttps | Decision::Route(_) => {
             let location = redirect::to_https(&arrived);
-            answer::redirect(
-                &http,
-                server,
-                None,
-                arrived.exchange,
-                http::StatusCode::MOVED_PERMANENTLY,
-                &location,
-            )
-        }
-        Decision::Route(picked) => {
-            arrived.exchange.taken_by(&picked.route.model);
-            route(http, server, picked, arrived).await
+            let status = StatusCode::MOVED_PERMANENTLY;
+            answer::redirect(http, server, None, arrived.exchange, status, &location)
         }
     }
 }
 
-/// What a route does with a request.
-async fn route(
-    http: Rc<HttpConnection>,
+/// What becomes of a request that its route looks at before it does with it what it is for.
+enum Held {
+    Passes(Box<Arrived>),
+    /// Somebody has changed it: another route may have to take it.
+    DecidedAnew(Box<Arrived>),
+    Answered(Response<ResponseBody>),
+}
+
+/// Answers preflights, asks whom the route wants asked, and does to the request what the route does on purpose.
+async fn held_up(
+    http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
-    picked: crate::snapshot::routes::Picked<'_>,
-    arrived: Box<Arrived>,
-) -> Response<ResponseBody> {
-    use plenipo_model::Action;
-    let model = &picked.route.model;
+    model: &Arc<Route>,
+    mut arrived: Box<Arrived>,
+) -> Held {
     if let Some(cors) = &model.cors
         && let Some(preflight) = cors::preflight(cors, &arrived.parts)
     {
-        return answer::made_here(&http, server, Some(model), arrived.exchange, preflight, "cors_preflight");
+        let exchange = arrived.exchange;
+        let answer = answer::made_here(http, server, Some(model), exchange, preflight, "cors_preflight");
+        return Held::Answered(answer);
     }
-    let mut arrived = arrived;
     if let Some(guard) = &model.guard {
-        match Box::pin(security::guard(&http, server, guard, &mut arrived)).await {
+        match security::guard(http, server, guard, &mut arrived).await {
             Ok(false) => {}
-            Ok(true) => return Box::pin(decided(http, server, arrived)).await,
-            Err(stopped) => return answer::stopped(&http, server, Some(model), arrived.exchange, stopped),
+            Ok(true) => return Held::DecidedAnew(arrived),
+            Err(stopped) => {
+                let exchange = arrived.exchange;
+                return Held::Answered(answer::stopped(http, server, Some(model), exchange, stopped));
+            }
         }
     }
     if let Some(rule) = &model.fault {
-        let (waited, aborted) = Box::pin(fault::befall(rule, &http.worker.random, &arrived.parts)).await;
+        let (waited, aborted) = fault::befall(rule, &http.worker.random, &arrived.parts).await;
         if waited {
             arrived.exchange.flags = "DI";
         }
         if let Some(aborted) = aborted {
-            return answer::aborted(&http, server, model, arrived.exchange, aborted);
+            return Held::Answered(answer::aborted(http, server, model, arrived.exchange, aborted));
         }
     }
-    match &model.action {
-        Action::Respond(respond) => answer::respond(&http, server, model, arrived, respond),
-        Action::Redirect(rule) => {
-            let location = redirect::location(rule, &model.matches.path, &arrived);
-            answer::redirect(&http, server, Some(model), arrived.exchange, rule.status, &location)
-        }
-        Action::Forward(forward) => forward::forward(http, server, picked, forward, arrived).await,
-    }
+    Held::Passes(arrived)
 }
 
 impl HttpConnection {

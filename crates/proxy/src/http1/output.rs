@@ -1,6 +1,7 @@
 //! Bytes to be written: text that is made here (heads, lines of chunks) and slices of bodies, in their order, by as few
 //! system calls as the peer lets us.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,6 +16,14 @@ const ENOUGH: usize = 64 * 1024;
 const SLICES: usize = 32;
 /// A slice of a body that is shorter than this is cheaper copied than told of.
 const SHORT: usize = 256;
+
+/// A buffer for text larger than this is not kept.
+const LARGEST_SPARE: usize = 16 * 1024;
+
+thread_local! {
+    /// A buffer for text that nobody needs now: what is written is mostly written at once, and the next writer takes the same.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Bytes to be written.
 #[derive(Debug, Default)]
@@ -48,13 +57,16 @@ impl Output {
 
     /// Where text is appended.
     pub(super) fn text(&mut self) -> &mut Vec<u8> {
+        if self.text.capacity() == 0 {
+            self.text = SPARE.take();
+        }
         &mut self.text
     }
 
     /// Appends a slice of a body.
     pub(super) fn push(&mut self, bytes: Bytes) {
         if bytes.len() < SHORT {
-            self.text.extend_from_slice(&bytes);
+            self.text().extend_from_slice(&bytes);
         } else {
             self.waiting += bytes.len();
             self.slices.push_back((self.text.len(), bytes));
@@ -63,7 +75,11 @@ impl Output {
 
     /// Forgets what is not written yet.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let Self { mut text, .. } = std::mem::take(self);
+        if (1..=LARGEST_SPARE).contains(&text.capacity()) {
+            text.clear();
+            SPARE.set(text);
+        }
     }
 
     /// Writes everything, and flushes the stream; then it holds no memory.

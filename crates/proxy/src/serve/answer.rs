@@ -199,7 +199,7 @@ pub(super) fn from_upstream(
     route: &Arc<Route>,
     mut parts: ResponseHead,
     body: Incoming,
-    mut finish: Finish,
+    mut finish: Box<Finish>,
 ) -> Response<ResponseBody> {
     finish.exchange.status = parts.status.as_u16();
     finish.exchange.grpc_status = grpc_status(parts.headers.get("grpc-status"));

@@ -50,7 +50,7 @@ impl Drop for Begun {
             if self.server.model.balancer.is_some() {
                 exchange.status = CLIENT_GONE;
             }
-            Box::new(Finish::new(&self.http, &self.server, self.route.as_ref(), exchange)).end(false);
+            Finish::new(&self.http, &self.server, self.route.as_ref(), exchange).end(false);
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn request(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, ref
     // Nobody knows; and it is counted as no known one.
     exchange.method = Method::from_bytes(b"-").expect("a token");
     let exchange = Begun::new(http, server, exchange).answered();
-    Box::new(Finish::new(http, server, None, exchange)).end(true);
+    Finish::new(http, server, None, exchange).end(true);
 }
 
 /// An HTTP/2 connection that we ended because its frames break the rules. Its requests tell their own end.

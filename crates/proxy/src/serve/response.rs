@@ -73,13 +73,13 @@ struct UpstreamSide {
 
 impl ResponseBody {
     /// A body that is all there.
-    pub(super) fn whole(body: Bytes, finish: Finish) -> Self {
-        Self { kind: Kind::Whole(body), sending: finish.sending(), finish: Some(Box::new(finish)) }
+    pub(super) fn whole(body: Bytes, finish: Box<Finish>) -> Self {
+        Self { kind: Kind::Whole(body), sending: finish.sending(), finish: Some(finish) }
     }
 
     /// The upstream's body.
-    pub(super) fn upstream(body: Incoming, finish: Finish) -> Self {
-        Self { kind: Kind::Upstream(body), sending: finish.sending(), finish: Some(Box::new(finish)) }
+    pub(super) fn upstream(body: Incoming, finish: Box<Finish>) -> Self {
+        Self { kind: Kind::Upstream(body), sending: finish.sending(), finish: Some(finish) }
     }
 
     /// Empty, with nothing to be done at its end.
@@ -104,10 +104,10 @@ impl Finish {
         server: &Arc<CompiledHttp>,
         route: Option<&Arc<Route>>,
         exchange: Box<Exchange>,
-    ) -> Self {
+    ) -> Box<Self> {
         // From here on the response's body stands for the request.
         http.activity.begin();
-        Self {
+        Box::new(Self {
             http: Rc::clone(http),
             server: Arc::clone(server),
             route: route.map(Arc::clone),
@@ -117,28 +117,32 @@ impl Finish {
             heard: Instant::now(),
             alarm: None,
             drained: None,
-        }
+        })
     }
 
     pub(super) fn upstream(
-        mut self,
+        mut self: Box<Self>,
         cluster: Rc<LocalCluster>,
         lease: Lease,
         admission: Admission,
         request_body: Option<Rc<RefCell<Inbound>>>,
-    ) -> Self {
+    ) -> Box<Self> {
         self.upstream =
             Some(UpstreamSide { cluster, lease: Some(lease), _admission: admission, request_body });
         self
     }
 
-    pub(super) fn until(mut self, patience: Patience) -> Self {
+    pub(super) fn until(mut self: Box<Self>, patience: Patience) -> Box<Self> {
         self.patience = Some(patience);
         self
     }
 
     /// The body is cut when its endpoint has drained.
-    pub(super) fn until_drained(mut self, upstream: &Arc<Upstream>, address: SocketAddr) -> Self {
+    pub(super) fn until_drained(
+        mut self: Box<Self>,
+        upstream: &Arc<Upstream>,
+        address: SocketAddr,
+    ) -> Box<Self> {
         if upstream.model.drain.is_some() {
             let upstream = Arc::clone(upstream);
             self.drained = Some(Box::pin(async move { upstream.drained(address).await }));

@@ -21,13 +21,12 @@ use crate::tcp;
 /// `idle_timeout`.
 pub(super) fn accept(
     http: &Rc<HttpConnection>,
-    finish: Finish,
+    mut finish: Box<Finish>,
     idle_timeout: Option<Duration>,
     client: oneshot::Receiver<Upgraded>,
     response: Response<Incoming>,
     reached: (Arc<Upstream>, SocketAddr),
 ) -> Response<ResponseBody> {
-    let mut finish = Box::new(finish);
     let Response { head: mut parts, body } = response;
     let upstream = body.into_upgraded();
     let protocol = parts.headers.get(header::UPGRADE).cloned();

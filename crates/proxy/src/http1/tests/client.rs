@@ -239,7 +239,7 @@ async fn connected() -> (Connection, TcpStream) {
 
 async fn exchange(connection: &Connection, far: &mut TcpStream, answer: &str) -> Seen {
     let asking = async {
-        let response = send(&connection, request(&Method::GET)).await;
+        let response = send(connection, request(&Method::GET)).await;
         seen(response.map(|response| response.map(Incoming::Answer)).map_err(|error| error.error.into()))
             .await
     };
