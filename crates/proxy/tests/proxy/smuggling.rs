@@ -27,7 +27,8 @@ enum Verdict {
     Refused(u16),
     /// So too, but the upstream may have got the beginning of a request, whose connection has then ended.
     Cut(u16),
-    /// Answered with this status; nothing of it reaches the upstream, but what follows it does.
+    /// Answered with this status; nothing of it reaches the upstream, but what follows it does. (If some of its body has
+    /// not come by then, the connection ends instead.)
     Declined(u16),
     /// These requests reach the upstream, and what follows them too.
     Passes(&'static [&'static str]),
@@ -80,16 +81,20 @@ impl Stage {
             Sent::Bytewise => raw.send_bytewise(bytes).await,
         };
         let answers = raw.to_end().await.map_err(|error| format!("{error:#}"))?;
-        let (forwarded, tolerated) = match verdict {
+        let (mut forwarded, tolerated) = match verdict {
             Verdict::Refused(_) => (vec![], &[][..]),
             Verdict::Cut(_) => (vec![], &[Seen::Cut][..]),
             Verdict::Declined(_) => (vec!["GET /~/next "], &[][..]),
             Verdict::Passes(list) => ([list, &["GET /~/next "]].concat(), &[][..]),
             Verdict::Last(list) | Verdict::After(list, _) => (list.to_vec(), &[][..]),
         };
-        let is_head = |at: usize| forwarded.get(at).is_some_and(|request| request.starts_with("HEAD "));
+        let heads: Vec<_> = forwarded.iter().map(|request| request.starts_with("HEAD ")).collect();
+        let is_head = |at: usize| heads.get(at).is_some_and(|head| *head);
         let mut got = message::responses(&answers, is_head)
             .map_err(|why| format!("{why}: {:?}", String::from_utf8_lossy(&answers)))?;
+        if matches!(verdict, Verdict::Declined(_)) && sent == Sent::Bytewise && got.len() == 1 {
+            forwarded.clear();
+        }
         let told =
             |(at, request): (usize, &&str)| (200, if is_head(at) { String::new() } else { marked(request) });
         let mut expected: Vec<_> = forwarded.iter().enumerate().map(told).collect();
