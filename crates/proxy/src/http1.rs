@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`input`] | bytes read and not yet understood, in buffers of the thread's pool |
 //! | [`output`] | bytes to be written: heads, chunk lines and slices of bodies, in one vectored write |
-//! | [`parse`] | a head's bytes, made `http` types |
+//! | [`parse`] | a head's bytes, made types |
 //! | [`decode`] | where a body ends (RFC 9112 §6, §7) |
 //! | [`encode`] | heads and bodies as bytes |
 //! | [`client`] | a connection to an upstream: one exchange at a time, and rest between them |
@@ -30,7 +30,7 @@
 //! # Memory
 //!
 //! A connection at rest has no buffer: reads take one from the thread's pool and give it back when there was nothing to
-//! read, writes when all is written. Slices of a buffer (header values, frames of bodies) keep it alive; it serves again
+//! read, writes when all is written. Frames of bodies are slices of a buffer and keep it alive; it serves again
 //! when the last of them is gone.
 
 pub(crate) mod client;

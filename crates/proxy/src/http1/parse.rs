@@ -1,4 +1,4 @@
-//! The bytes of a head, made `http` types. Values and the target stay slices of what was read.
+//! The bytes of a head, made types. Values and the target are slices of one copy of it.
 
 use std::mem::MaybeUninit;
 
@@ -10,8 +10,7 @@ use memchr::memchr_iter;
 
 use super::Error;
 use crate::fields::Fields;
-use crate::message::RequestHead;
-use crate::message::ResponseHead;
+use crate::message::{RequestHead, ResponseHead};
 
 /// Fields that are parsed without asking for memory.
 const USUAL: usize = 256;
@@ -19,9 +18,6 @@ const USUAL: usize = 256;
 const LONGEST_TARGET: usize = u16::MAX as usize - 1;
 /// Fields that a message gets on its way through, about.
 const ADDED: usize = 8;
-/// Heads up to this are copied: what is kept of them then does not hold the buffer that they were read into, which is the
-/// next one's, and still in the processor's caches.
-const SMALL: usize = 4 * 1024;
 /// Of a head whose end was found.
 const UNENDING: Error = Error::Malformed("the head does not end where it seems to");
 
@@ -31,11 +27,17 @@ const UNENDING: Error = Error::Malformed("the head does not end where it seems t
 /// # Errors
 /// What is no head, as soon as that shows.
 pub(super) fn request(bytes: &mut BytesMut, seen: usize, most: usize) -> Result<Option<RequestHead>, Error> {
-    let Some(head) = complete(bytes, seen, |beginning| request_in(beginning, most, |_| Ok(())))? else {
-        return Ok(None);
-    };
-    let parsed = request_in(&head, most, |parsed| request_of(&head, parsed))?;
-    parsed.ok_or(UNENDING).map(Some)
+    front(bytes, seen, |read| {
+        with_fields(most, |fields| {
+            let mut parsed = httparse::Request::new(&mut []);
+            match parsed.parse_with_uninit_headers(read, fields).map_err(malformed)? {
+                Status::Complete(length) => {
+                    Ok(Some((length, request_of(&Text::new(read, length), &parsed)?)))
+                }
+                Status::Partial => Ok(None),
+            }
+        })
+    })
 }
 
 /// As [`request()`], for the head of a response.
@@ -44,29 +46,62 @@ pub(super) fn response(
     seen: usize,
     most: usize,
 ) -> Result<Option<ResponseHead>, Error> {
-    let Some(head) = complete(bytes, seen, |beginning| response_in(beginning, most, |_| Ok(())))? else {
-        return Ok(None);
-    };
-    let parsed = response_in(&head, most, |parsed| response_of(&head, parsed))?;
-    parsed.ok_or(UNENDING).map(Some)
+    front(bytes, seen, |read| {
+        with_fields(most, |fields| {
+            let mut parsed = httparse::Response::new(&mut []);
+            let config = httparse::ParserConfig::default();
+            match config.parse_response_with_uninit_headers(&mut parsed, read, fields).map_err(malformed)? {
+                Status::Complete(length) => {
+                    Ok(Some((length, response_of(&Text::new(read, length), &parsed)?)))
+                }
+                Status::Partial => Ok(None),
+            }
+        })
+    })
 }
 
 /// The fields of a trailer section, with the empty line that ends it.
 pub(super) fn trailers(section: &Bytes, most: usize) -> Result<HeaderMap, Error> {
     let mut fields = vec![httparse::EMPTY_HEADER; most];
-    match httparse::parse_headers(section, &mut fields) {
-        Ok(Status::Complete((_, fields))) => fields.iter().map(|parsed| field_of(section, parsed)).collect(),
-        Ok(Status::Partial) => Err(Error::Malformed("the trailers are malformed")),
-        Err(error) => Err(malformed(error)),
+    match httparse::parse_headers(section, &mut fields).map_err(malformed)? {
+        Status::Complete((_, fields)) => {
+            let text = Text { read: section, copy: section.clone() };
+            fields.iter().map(|parsed| field_of(&text, parsed)).collect()
+        }
+        Status::Partial => Err(Error::Malformed("the trailers are malformed")),
     }
 }
 
-/// Splits a complete head off the front. Of one that is not complete, `check` looks at the beginning.
-fn complete(
+/// The text of a head, in a copy: what is kept of it does not hold the buffer that it was read into, which is the next
+/// one's, and still in the processor's caches.
+struct Text<'a> {
+    read: &'a [u8],
+    copy: Bytes,
+}
+
+impl<'a> Text<'a> {
+    fn new(read: &'a [u8], length: usize) -> Self {
+        Self { read, copy: Bytes::copy_from_slice(&read[..length]) }
+    }
+
+    /// The copy of a part of what was read.
+    fn part(&self, part: &[u8]) -> Bytes {
+        // Of nothing there is no place.
+        if part.is_empty() {
+            return Bytes::new();
+        }
+        let at = part.as_ptr().addr() - self.read.as_ptr().addr();
+        self.copy.slice(at..at + part.len())
+    }
+}
+
+/// Takes a head off the front, once it is complete. What has not come to its end is parsed once, so that what is no head is
+/// found early, and then only when there is an end.
+fn front<T>(
     bytes: &mut BytesMut,
     seen: usize,
-    check: impl Fn(&[u8]) -> Result<Option<()>, Error>,
-) -> Result<Option<Bytes>, Error> {
+    parse: impl FnOnce(&[u8]) -> Result<Option<(usize, T)>, Error>,
+) -> Result<Option<T>, Error> {
     let mut seen = seen;
     // RFC 9112 §2.2: empty lines may come before a head.
     while let [b'\n', ..] | [b'\r', b'\n', ..] = bytes[..] {
@@ -74,18 +109,17 @@ fn complete(
         bytes.advance(length);
         seen = 0;
     }
-    if let Some(length) = end(bytes, seen) {
-        if length > SMALL {
-            return Ok(Some(bytes.split_to(length).freeze()));
+    if bytes.is_empty() || (seen > 0 && end(bytes, seen).is_none()) {
+        return Ok(None);
+    }
+    match parse(bytes)? {
+        Some((length, head)) => {
+            bytes.advance(length);
+            Ok(Some(head))
         }
-        let head = Bytes::copy_from_slice(&bytes[..length]);
-        bytes.advance(length);
-        return Ok(Some(head));
+        None if end(bytes, 0).is_some() => Err(UNENDING),
+        None => Ok(None),
     }
-    if seen == 0 && !bytes.is_empty() {
-        check(bytes)?;
-    }
-    Ok(None)
 }
 
 /// Where the head at the front of `bytes` ends, with the empty line behind it. Up to `seen` there was no end.
@@ -113,44 +147,13 @@ fn with_fields<'b, T>(
     }
 }
 
-fn request_in<'b, T>(
-    bytes: &'b [u8],
-    most: usize,
-    then: impl Fn(&httparse::Request<'_, 'b>) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    with_fields(most, |fields| {
-        let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(bytes, fields) {
-            Ok(Status::Complete(_)) => then(&parsed).map(Some),
-            Ok(Status::Partial) => Ok(None),
-            Err(error) => Err(malformed(error)),
-        }
-    })
-}
-
-fn response_in<'b, T>(
-    bytes: &'b [u8],
-    most: usize,
-    then: impl Fn(&httparse::Response<'_, 'b>) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    with_fields(most, |fields| {
-        let mut parsed = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut parsed, bytes, fields) {
-            Ok(Status::Complete(_)) => then(&parsed).map(Some),
-            Ok(Status::Partial) => Ok(None),
-            Err(error) => Err(malformed(error)),
-        }
-    })
-}
-
-fn request_of(head: &Bytes, parsed: &httparse::Request<'_, '_>) -> Result<RequestHead, Error> {
+fn request_of(head: &Text<'_>, parsed: &httparse::Request<'_, '_>) -> Result<RequestHead, Error> {
     let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes());
     let target = parsed.path.unwrap_or_default().as_bytes();
     if target.len() > LONGEST_TARGET {
         return Err(Error::TargetTooLong);
     }
-    let target = Uri::from_maybe_shared(head.slice_ref(target));
+    let target = Uri::from_maybe_shared(head.part(target));
     Ok(RequestHead {
         method: method.map_err(|_| Error::Malformed("the method is malformed"))?,
         uri: target.map_err(|_| Error::Malformed("the target is malformed"))?,
@@ -159,11 +162,11 @@ fn request_of(head: &Bytes, parsed: &httparse::Request<'_, '_>) -> Result<Reques
     })
 }
 
-fn response_of(head: &Bytes, parsed: &httparse::Response<'_, '_>) -> Result<ResponseHead, Error> {
+fn response_of(head: &Text<'_>, parsed: &httparse::Response<'_, '_>) -> Result<ResponseHead, Error> {
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default());
     let status = status.map_err(|_| Error::Malformed("the status is malformed"))?;
     let reason = parsed.reason.filter(|reason| status.canonical_reason() != Some(*reason));
-    let reason = reason.and_then(|text| ReasonPhrase::try_from(head.slice_ref(text.as_bytes())).ok());
+    let reason = reason.and_then(|text| ReasonPhrase::try_from(head.part(text.as_bytes())).ok());
     Ok(ResponseHead {
         status,
         version: version(parsed.version),
@@ -176,7 +179,7 @@ fn version(minor: Option<u8>) -> Version {
     if minor == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-fn fields_of(head: &Bytes, parsed: &[Header<'_>]) -> Result<Fields, Error> {
+fn fields_of(head: &Text<'_>, parsed: &[Header<'_>]) -> Result<Fields, Error> {
     let mut fields = Fields::with_capacity(parsed.len() + ADDED);
     for parsed in parsed {
         let (name, value) = field_of(head, parsed)?;
@@ -185,12 +188,13 @@ fn fields_of(head: &Bytes, parsed: &[Header<'_>]) -> Result<Fields, Error> {
     Ok(fields)
 }
 
-fn field_of(head: &Bytes, Header { name, value }: &Header<'_>) -> Result<(HeaderName, HeaderValue), Error> {
+fn field_of(
+    head: &Text<'_>,
+    Header { name, value }: &Header<'_>,
+) -> Result<(HeaderName, HeaderValue), Error> {
     const MALFORMED: Error = Error::Malformed("a header field is malformed");
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?;
-    // Of an empty value there is no place to point at.
-    let value = if value.is_empty() { Bytes::new() } else { head.slice_ref(value) };
-    Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| MALFORMED)?))
+    Ok((name, HeaderValue::from_maybe_shared(head.part(value)).map_err(|_| MALFORMED)?))
 }
 
 fn malformed(error: httparse::Error) -> Error {
