@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plenipo_model::{Forwarding, PathPolicy, UnderscorePolicy};
+use plenipo_proxy::fields::Fields;
 use plenipo_proxy::request::{
     Peer, canonical_path, check_headers, client, forward, parse_authority, strip_hop_by_hop,
 };
@@ -97,8 +98,8 @@ pub fn forwarded_for(input: &[u8]) {
     }
 }
 
-fn fields(text: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn fields(text: &[u8]) -> Fields {
+    let mut headers = Fields::new();
     for line in text.split(|byte| *byte == b'\n').take(100) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let name = HeaderName::from_bytes(&line[..colon]);

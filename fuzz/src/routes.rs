@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use plenipo_model::{
     Accepts, Action, Chain, ChainTls, Cluster, Edge, Endpoints, Forward, Fraction, HeaderMatch, HostPattern,
     HttpServer, Listener, PathMatch, Pattern, ProxyProtocol, QueryMatch, Respond, Route, Serve, Source,
@@ -11,6 +11,7 @@ use plenipo_model::{
 };
 use plenipo_proxy::Snapshot;
 use plenipo_proxy::explain::{Question, explain};
+use plenipo_proxy::fields::Fields;
 use plenipo_proxy::request::parse_authority;
 use plenipo_proxy::snapshot::routes::Asked;
 
@@ -192,7 +193,7 @@ fn action(choice: &mut Choice<'_>) -> Action {
 }
 
 fn question(choice: &mut Choice<'_>) -> Question {
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     for _ in 0..choice.below(3) {
         let name = HeaderName::from_static(choice.of(&["x", "y"]));
         headers.append(name, HeaderValue::from_bytes(choice.text().as_bytes()).expect("no control bytes"));

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 use plenipo_model::{AccessLogFormat, Template};
 use plenipo_proxy::access_log::Formatter;
 use plenipo_proxy::exchange::{Connection, Exchange};
+use plenipo_proxy::fields::Fields;
 use plenipo_proxy::render::{Facts, render, render_header};
 
 /// A line of template; what follows is a header value that the template may show.
@@ -43,7 +44,7 @@ pub fn template(input: &[u8]) {
 
 fn exchange(shown: &[u8]) -> Exchange {
     let address: SocketAddr = ([203, 0, 113, 7], 51000).into();
-    let mut kept = HeaderMap::new();
+    let mut kept = Fields::new();
     if let Ok(value) = HeaderValue::from_bytes(shown.get(1..).unwrap_or_default()) {
         kept.insert("x", value);
     }

@@ -34,6 +34,11 @@ const ATTEMPTS: usize = 3;
 /// After the word to drain, a relay may go on for so long before the process's own limit ends it.
 const AFTER_CLOSE: Duration = Duration::from_secs(3600);
 
+/// Gives back what the thread keeps for relays.
+pub(crate) fn tidy() {
+    pipe::Pipe::close_kept();
+}
+
 /// Relays a connection to one of the clusters of a route.
 pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc<CompiledTcp>) {
     let Understood { mut stream, connection, closing, meter, .. } = understood;

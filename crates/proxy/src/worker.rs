@@ -22,6 +22,7 @@ use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
 use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::{Log, Snapshot};
+use crate::tcp;
 use crate::turns::Turns;
 use crate::upstream::pool::LocalCluster;
 
@@ -214,6 +215,7 @@ impl Worker {
     fn tidy(&self) {
         self.clusters.borrow().values().for_each(|cluster| cluster.tidy());
         self.logs.borrow_mut().retain(|_, lines| !lines.is_closed());
+        tcp::tidy();
     }
 
     fn measure(&self) -> Measurements {

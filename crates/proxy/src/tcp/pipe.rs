@@ -18,7 +18,7 @@ const MOST: usize = 1024 * 1024;
 /// Pipes of a thread: with bytes in them, that is for clients that are slower than their upstreams (or the other way round).
 /// Directions beyond that are copied.
 const MOST_OPEN: usize = 256;
-/// Empty pipes that a thread keeps.
+/// Empty pipes that a thread keeps, until it tidies.
 const KEPT: usize = 16;
 
 thread_local! {
@@ -58,6 +58,11 @@ impl Pipe {
                 kept.push(self);
             }
         });
+    }
+
+    /// Closes those that the thread keeps: what was in bulk may be over.
+    pub(super) fn close_kept() {
+        EMPTY.with_borrow_mut(Vec::clear);
     }
 
     /// Is nothing in it?

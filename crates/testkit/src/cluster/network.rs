@@ -139,6 +139,8 @@ impl Relay {
         let (client_read, client_write) = client.split();
         let (server_read, server_write) = server.split();
         tokio::select! {
+            // First, so that nothing passes that came after the cut.
+            biased;
             _ = self.state.wait_for(|state| *state == State::Cut) => true,
             _ = pump(client_read, server_write, state.clone()) => false,
             _ = pump(server_read, client_write, state.clone()) => false,
