@@ -128,17 +128,12 @@ fn request(
 /// What a yes changes. A field that only the service may set is not left as the client sent it.
 fn changes(check: &HttpCheck, sent: &Fields, answer: &Fields) -> Changes {
     let mut remove = own(check, sent);
-    let named = answer.keys().filter(|name| matches(&check.upstream_headers, name) && !is_protected(name));
-    let named: Vec<_> = named.cloned().collect();
     let mut request = Vec::new();
-    for name in named {
-        let values = answer.get_all(&name).iter();
-        request.extend(values.map(|value| Field {
-            name: name.clone(),
-            value: value.clone(),
-            how: How::Append,
-        }));
-        remove.push(name);
+    for (name, value) in answer {
+        if matches(&check.upstream_headers, name) && !is_protected(name) {
+            request.push(Field { name: name.clone(), value: value.clone(), how: How::Append });
+            remove.push(name.clone());
+        }
     }
     let response = end_to_end(answer, |name| matches(&check.client_headers_on_success, name));
     Changes { remove, request, response }
@@ -197,4 +192,20 @@ fn elsewhere(sign_in: &SignIn, question: &Question<'_>, facts: &Facts<'_>) -> Re
         headers.insert(LOCATION, location);
     }
     Refused { status: StatusCode::FOUND, headers, body: bytes::Bytes::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{fields, headers};
+
+    #[test]
+    fn a_field_with_several_values_is_passed_on_once_each() {
+        let check = HttpCheck { upstream_headers: vec![NameMatch::parse("x-team")], ..HttpCheck::default() };
+        let mut sent = headers(&[("x-team", "forged"), ("accept", "*/*")]);
+        let answer = headers(&[("x-team", "a"), ("x-other", "1"), ("x-team", "b")]);
+        changes(&check, &sent.clone(), &answer).apply(&mut sent);
+        let expected = [("accept", "*/*"), ("x-team", "a"), ("x-team", "b")];
+        assert_eq!(fields(&sent), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
 }
