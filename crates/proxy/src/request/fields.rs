@@ -1,5 +1,7 @@
 //! Header fields: which may come in at all, and which end at this hop.
 
+use std::collections::HashSet;
+
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use plenipo_model::{HttpLimits, UnderscorePolicy};
@@ -24,11 +26,7 @@ pub fn check_headers(headers: &mut Fields, underscores: UnderscorePolicy) -> Res
         }
         UnderscorePolicy::Reject => {}
         UnderscorePolicy::Drop => {
-            let found: Vec<HeaderName> =
-                headers.keys().filter(|name| has_underscore(name)).cloned().collect();
-            for name in found {
-                headers.remove(name);
-            }
+            headers.retain(|name| !has_underscore(name));
         }
     }
     let meets = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -89,7 +87,7 @@ pub fn strip_hop_by_hop(headers: &mut Fields) {
     if found == [false; ENDS_HERE.len()] {
         return;
     }
-    let nominated: Vec<HeaderName> = headers
+    let nominated: HashSet<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -104,8 +102,9 @@ pub fn strip_hop_by_hop(headers: &mut Fields) {
             let mut codings = value.as_bytes().split(|byte| *byte == b',');
             codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
         });
-    for name in &nominated {
-        headers.remove(name);
+    if !nominated.is_empty() {
+        // There may be thousands.
+        headers.retain(|name| !nominated.contains(name));
     }
     for (name, _) in ENDS_HERE.iter().zip(found).filter(|(_, found)| *found) {
         headers.remove(name);

@@ -165,14 +165,7 @@ fn remove_spoofed(headers: &mut Fields, edge: bool, trusted: bool) {
                 || CONTROL.contains(&name)
                 || (!trusted && is_proxy_only(name)))
     };
-    let spoofed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_spoofed(name.as_str()) || is_look_alike(name.as_str()))
-        .cloned()
-        .collect();
-    for name in spoofed {
-        headers.remove(name);
-    }
+    headers.retain(|name| !is_spoofed(name.as_str()) && !is_look_alike(name.as_str()));
 }
 
 fn is_proxy_only(name: &str) -> bool {
