@@ -216,7 +216,10 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
     loop {
         let picked = match decided(&http, &server, &arrived) {
             Decision::Route(picked) => picked,
-            other => return without_route(&http, &server, arrived, &other),
+            Decision::RedirectToHttps => return to_https(&http, &server, arrived),
+            Decision::Fail(failure) => {
+                return answer::failure(&http, &server, None, arrived.exchange, failure);
+            }
         };
         let model = &picked.route.model;
         arrived.exchange.taken_by(model);
@@ -260,21 +263,14 @@ fn decided<'a>(http: &HttpConnection, server: &'a CompiledHttp, arrived: &Arrive
     decide::decide(server, &asked, arrived.scheme, named)
 }
 
-/// The answer to a request that no route takes.
-fn without_route(
+/// Sends a request to the same place by TLS.
+fn to_https(
     http: &Rc<HttpConnection>,
     server: &Arc<CompiledHttp>,
     arrived: Box<Arrived>,
-    decision: &Decision<'_>,
 ) -> Response<ResponseBody> {
-    match decision {
-        Decision::Fail(failure) => answer::failure(http, server, None, arrived.exchange, *failure),
-        Decision::RedirectToHttps | Decision::Route(_) => {
-            let location = redirect::to_https(&arrived);
-            let status = StatusCode::MOVED_PERMANENTLY;
-            answer::redirect(http, server, None, arrived.exchange, status, &location)
-        }
-    }
+    let location = redirect::to_https(&arrived);
+    answer::redirect(http, server, None, arrived.exchange, StatusCode::MOVED_PERMANENTLY, &location)
 }
 
 /// What becomes of a request that its route looks at before it does with it what it is for.
