@@ -13,15 +13,9 @@ use crate::fields::Fields;
 
 /// Removes what the client sent by these names, and writes what is known.
 pub(super) fn write(fields: &ClientCertificateFields, tls: Option<&Tls>, headers: &mut Fields) {
-    let sent: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(ClientCertificateFields::PREFIX))
-        .chain(fields.names())
-        .cloned()
-        .collect();
-    for name in sent {
-        headers.remove(name);
-    }
+    headers.retain(|name| {
+        !name.as_str().starts_with(ClientCertificateFields::PREFIX) && fields.names().all(|own| own != name)
+    });
     let Some(tls) = tls.filter(|tls| !tls.client_chain.is_empty()) else { return };
     match fields {
         ClientCertificateFields::None => {}

@@ -1,15 +1,18 @@
 //! Where a body ends, and what of the bytes read is its content (RFC 9112 §6.3, §7.1).
 
+use std::task::{Context, Poll, ready};
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use memchr::memchr;
 
+use super::input::Input;
 use super::{Error, parse};
 use crate::fields::Fields;
-use crate::message::RequestHead;
-use crate::message::ResponseHead;
+use crate::io::Source;
+use crate::message::{RequestHead, ResponseHead};
 
 /// Bytes of the extensions of all chunks of a body. Nobody needs any; without end they would keep us busy with nothing.
 const MOST_EXTENSION: usize = 16 * 1024;
@@ -129,6 +132,31 @@ impl Decoder {
             Self::Done => SizeHint::with_exact(0),
             Self::Length(left) => SizeHint::with_exact(*left),
             Self::Chunked(_) | Self::UntilEnd => SizeHint::default(),
+        }
+    }
+
+    /// The next frame of the body, of what has come and of what `source` (none when it is closed) has; none at its end.
+    ///
+    /// # Errors
+    /// What is not framed as it should be; [`Error::Ended`] or [`Error::Closed`] when there will be no end.
+    pub(super) fn poll_frame(
+        &mut self,
+        input: &mut Input,
+        mut source: Option<&mut impl Source>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        loop {
+            match self.decode(&mut input.bytes)? {
+                Decoded::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Decoded::End => return Poll::Ready(Ok(None)),
+                Decoded::More => {}
+            }
+            let Some(source) = source.as_deref_mut() else { return Poll::Ready(Err(Error::Closed)) };
+            match (ready!(input.poll_fill(source, cx))?, &self) {
+                (0, Self::UntilEnd) => *self = Self::Done,
+                (0, _) => return Poll::Ready(Err(Error::Ended)),
+                _ => {}
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::super::Error;
-use super::super::decode::{Decoded, Decoder};
+use super::super::decode::Decoder;
 use super::{Connection, Wire};
 use crate::io::{Prefixed, Stream};
 
@@ -95,21 +95,11 @@ impl Wire {
         decoder: &mut Decoder,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
-        loop {
-            match decoder.decode(&mut self.input.bytes)? {
-                Decoded::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
-                Decoded::End => return Poll::Ready(Ok(None)),
-                Decoded::More => {}
-            }
-            if let Some(failure) = self.failure.take() {
-                return Poll::Ready(Err(failure));
-            }
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(Error::Closed)) };
-            match (ready!(self.input.poll_fill(stream, cx))?, &decoder) {
-                (0, Decoder::UntilEnd) => *decoder = Decoder::Done,
-                (0, _) => return Poll::Ready(Err(Error::Ended)),
-                _ => {}
-            }
-        }
+        let polled = decoder.poll_frame(&mut self.input, self.stream.as_mut(), cx);
+        // What closed the connection says more than that it is closed.
+        polled.map_err(|error| match error {
+            Error::Closed => self.failure.take().unwrap_or(error),
+            error => error,
+        })
     }
 }

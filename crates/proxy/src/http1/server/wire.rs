@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::oneshot;
 
-use super::super::decode::{Decoded, Decoder};
+use super::super::decode::Decoder;
 use super::super::encode::{self, Asked, Framing};
 use super::super::input::Input;
 use super::super::output::Output;
@@ -167,7 +167,7 @@ impl Wire {
                 return Poll::Ready(Some(Err(error.into())));
             }
         }
-        let polled = self.poll_decoded(decoder, cx);
+        let polled = decoder.poll_frame(&mut self.input, self.gate.as_mut(), cx);
         if polled.is_pending() {
             self.reader = Some(cx.waker().clone());
         }
@@ -178,31 +178,16 @@ impl Wire {
         Poll::Ready(frame.transpose())
     }
 
-    fn poll_decoded(
-        &mut self,
-        decoder: &mut Decoder,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
-        loop {
-            match decoder.decode(&mut self.input.bytes)? {
-                Decoded::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
-                Decoded::End => return Poll::Ready(Ok(None)),
-                Decoded::More => {}
-            }
-            let Some(gate) = &mut self.gate else { return Poll::Ready(Err(Error::Closed)) };
-            if ready!(self.input.poll_fill(gate, cx))? == 0 {
-                return Poll::Ready(Err(Error::Ended));
-            }
-        }
-    }
-
     /// Nobody wants the rest of a body: it is thrown away, if it has come already.
     pub(super) fn pass_over(&mut self, decoder: &mut Decoder) {
         self.expected = false;
         let mut cx = Context::from_waker(Waker::noop());
         let mut left = PASSED_OVER;
         while !decoder.is_done() {
-            let Poll::Ready(Ok(frame)) = self.poll_decoded(decoder, &mut cx) else { break };
+            let Poll::Ready(Ok(frame)) = decoder.poll_frame(&mut self.input, self.gate.as_mut(), &mut cx)
+            else {
+                break;
+            };
             let length = frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
             let Some(rest) = left.checked_sub(length) else { break };
             left = rest;
