@@ -31,7 +31,7 @@ pub(crate) enum Error {
     Http1(#[from] http1::Error),
     /// Over HTTP/2, of a client.
     #[error(transparent)]
-    Http2(#[from] h2::Error),
+    Http2(#[from] http2::Error),
     /// Where hyper is the codec.
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
@@ -60,7 +60,7 @@ impl Error {
     pub(crate) fn is_malformed(&self) -> bool {
         match self {
             Self::Http1(error) => error.is_malformed(),
-            Self::Http2(error) => error.get_io().is_some_and(breaks_rules),
+            Self::Http2(error) => matches!(error, http2::Error::Over(http2::Over::Broken(_))),
             Self::Hyper(error) => error.is_parse() || broken_framing(error),
         }
     }
@@ -68,8 +68,8 @@ impl Error {
     /// Why the peer reset the stream (and not the connection).
     pub(crate) fn reset(&self) -> Option<h2::Reason> {
         let told = |error: &h2::Error| error.is_reset().then(|| error.reason()).flatten();
-        if let Self::Http2(error) = self {
-            return told(error);
+        if let Self::Http2(http2::Error::Over(http2::Over::Reset(reason))) = self {
+            return Some(*reason);
         }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
@@ -105,7 +105,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Answer(body) => body.poll_frame(cx).map_err(Error::Http1),
             Self::Request(body) => body.poll_frame(cx).map_err(Error::Http1),
-            Self::Http2(body) => body.poll_frame(cx).map_err(Error::Http2),
+            Self::Http2(body) => body.poll_frame(cx).map_err(|over| Error::Http2(over.into())),
             Self::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(Error::Hyper),
         }
     }

@@ -36,8 +36,8 @@
 pub(crate) mod client;
 mod decode;
 pub(crate) mod encode;
-mod input;
-mod output;
+pub(crate) mod input;
+pub(crate) mod output;
 mod parse;
 pub(crate) mod server;
 

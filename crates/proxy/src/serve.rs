@@ -17,7 +17,6 @@ mod refused;
 mod response;
 mod retry;
 mod security;
-mod sending;
 mod upgrade;
 
 use std::cell::{Cell, RefCell};
@@ -111,9 +110,9 @@ pub(crate) async fn connection(worker: Rc<Worker>, understood: Understood) -> io
     let requests = Rc::clone(&http);
     let leave = Box::pin(leave(closing, activity, limits.lifetime));
     Ok(Some(if http2 {
-        let start = move |request: http::Request<Incoming>, respond| {
-            let answer = request_of(Rc::clone(&requests), Request::from(request));
-            sending::start(http2::reply::reply(Box::pin(async { answer.await.into() }), respond));
+        let start = move |request, respond| {
+            let answer = Box::pin(request_of(Rc::clone(&requests), request));
+            tokio::task::spawn_local(http2::reply::reply(answer, respond));
         };
         let served =
             http2::server::serve(gate, http2_rules(limits), leave, start).map_err(codec::Error::Http2);
@@ -185,7 +184,6 @@ fn http2_rules(limits: HttpLimits) -> http2::server::Rules {
         streams: limits.max_streams,
         head: u32::try_from(limits.header_bytes).unwrap_or(u32::MAX),
         window: (64 * 1024, 1024 * 1024),
-        send_buffer: 256 * 1024,
         resets: (MAX_PENDING_RESETS, MAX_LOCAL_RESETS),
     }
 }

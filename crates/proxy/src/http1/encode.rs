@@ -241,7 +241,7 @@ pub(super) fn response(
     }
     if !head.headers.contains_key(DATE) {
         named(&DATE, case, text);
-        date(text);
+        with_date(|date| text.extend_from_slice(date));
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
@@ -348,8 +348,8 @@ fn hexadecimal(number: usize, text: &mut Vec<u8>) {
     }
 }
 
-/// Writes the date (RFC 9110 §5.6.7), made anew once a second.
-pub(crate) fn date(text: &mut Vec<u8>) {
+/// Hands on the date (RFC 9110 §5.6.7), made anew once a second.
+pub(crate) fn with_date(write: impl FnOnce(&[u8])) {
     thread_local! {
         static NOW: RefCell<(SystemTime, String)> = const { RefCell::new((SystemTime::UNIX_EPOCH, String::new())) };
     }
@@ -360,7 +360,7 @@ pub(crate) fn date(text: &mut Vec<u8>) {
             *made = SystemTime::UNIX_EPOCH + Duration::from_secs(whole);
             *date = written(time::OffsetDateTime::from(*made));
         }
-        text.extend_from_slice(date.as_bytes());
+        write(date.as_bytes());
     });
 }
 

@@ -30,27 +30,27 @@ thread_local! {
 
 /// Bytes read and not yet understood.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     /// Without capacity while there is nothing in it.
-    pub(super) bytes: BytesMut,
+    pub(crate) bytes: BytesMut,
     /// What is read at once.
     size: usize,
 }
 
 impl Input {
     /// Nothing.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: BytesMut::new(), size: SMALLEST }
     }
 
     /// What is there, for somebody else.
-    pub(super) fn take(&mut self) -> BytesMut {
+    pub(crate) fn take(&mut self) -> BytesMut {
         std::mem::take(&mut self.bytes)
     }
 
     /// Reads what there is to read, behind what is there; tells how much, 0 at the end of the stream. With nothing to
     /// read, and nothing held, no buffer is kept.
-    pub(super) fn poll_fill(
+    pub(crate) fn poll_fill(
         &mut self,
         stream: &mut impl Source,
         cx: &mut Context<'_>,
@@ -70,7 +70,7 @@ impl Input {
     }
 
     /// The next message begins as small as the first.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.size = SMALLEST;
         if self.bytes.is_empty() {
             self.release();

@@ -27,7 +27,7 @@ thread_local! {
 
 /// Bytes to be written.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// Text made here.
     text: Vec<u8>,
     /// So much of it has been written.
@@ -42,7 +42,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Is there nothing to be written, or flushed?
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.is_written() && !self.unflushed
     }
 
@@ -51,12 +51,12 @@ impl Output {
     }
 
     /// May more be gathered?
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.text.len() - self.written + self.waiting < ENOUGH && self.slices.len() < SLICES / 2
     }
 
     /// Where text is appended.
-    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         if self.text.capacity() == 0 {
             self.text = SPARE.take();
         }
@@ -64,7 +64,7 @@ impl Output {
     }
 
     /// Appends a slice of a body.
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         if bytes.len() < SHORT {
             self.text().extend_from_slice(&bytes);
         } else {
@@ -74,7 +74,7 @@ impl Output {
     }
 
     /// Forgets what is not written yet.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let Self { mut text, .. } = std::mem::take(self);
         if (1..=LARGEST_SPARE).contains(&text.capacity()) {
             text.clear();
@@ -83,7 +83,7 @@ impl Output {
     }
 
     /// Writes everything, and flushes the stream; then it holds no memory.
-    pub(super) fn poll_flush(
+    pub(crate) fn poll_flush(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,

@@ -1,20 +1,29 @@
-//! HTTP/2 with one client: requests as they come, each answered by a task of its own.
+//! The task of a connection: what comes is read, what is to be said is written, as much at a time as there is.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::server::{Builder, SendResponse};
-use http::Request;
-use tokio::io::{AsyncRead, AsyncWrite};
+use h2::Reason;
+use tokio::io::AsyncWrite;
 
+use super::Error;
 use super::body::Body;
-use super::outbox::Outbox;
+use super::connection::{self, Connection, Leaving};
+use super::frame;
+use super::receive::{Received, Receiver};
+use super::reply::Respond;
+use super::stream::Over;
 use crate::codec::Incoming;
+use crate::http1::input::Input;
+use crate::io::Source;
+use crate::message::Request;
 
-/// A stream's side of the connection, for whoever answers it.
-pub(crate) type Respond = SendResponse<Bytes>;
+/// Times that a turn reads, or writes all it may, before other connections have theirs.
+const ROUNDS: usize = 8;
 
 /// What a client may use, in streams and bytes.
 #[derive(Debug, Clone, Copy)]
@@ -25,56 +34,160 @@ pub(crate) struct Rules {
     pub(crate) head: u32,
     /// Bytes of a body before the first are taken, for one stream and for all.
     pub(crate) window: (u32, u32),
-    /// Bytes of an answer that wait for the client.
-    pub(crate) send_buffer: usize,
-    /// Resets before a request was seen, and resets that were provoked, before the connection ends.
+    /// Resets before a request was seen, and resets that were provoked, in half a minute.
     pub(crate) resets: (usize, usize),
-}
-
-impl Rules {
-    fn builder(self) -> Builder {
-        let mut builder = Builder::new();
-        builder
-            .max_concurrent_streams(self.streams)
-            .max_header_list_size(self.head)
-            .initial_window_size(self.window.0)
-            .initial_connection_window_size(self.window.1)
-            .max_send_buffer_size(self.send_buffer)
-            .max_pending_accept_reset_streams(self.resets.0)
-            .max_local_error_reset_streams(Some(self.resets.1));
-        builder
-    }
 }
 
 /// Hands every request to `start` until the connection ends, or `leave` does and nothing is under way.
 ///
 /// # Errors
-/// When either side broke the rules or the connection broke off.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+/// When the client broke the rules or the connection broke off.
+pub(crate) async fn serve<S: Source + AsyncWrite>(
     stream: S,
     rules: Rules,
     leave: impl Future<Output = ()>,
     mut start: impl FnMut(Request<Incoming>, Respond),
-) -> Result<(), h2::Error> {
-    let outbox = Outbox::new(stream);
-    let mut handshake = rules.builder().handshake::<_, Bytes>(outbox.clone());
-    let mut connection = poll_fn(|cx| outbox.turn(cx, |cx| Pin::new(&mut handshake).poll(cx))).await?;
-    let (mut leave, mut leaving) = (pin!(leave), false);
+) -> Result<(), Error> {
+    let mut task = Task {
+        stream,
+        connection: Rc::new(RefCell::new(Connection::new(rules))),
+        receiver: Receiver::new(),
+        input: Input::new(),
+        outcome: None,
+    };
+    let mut leave = pin!(leave);
     poll_fn(|cx| {
-        if !leaving && leave.as_mut().poll(cx).is_ready() {
-            leaving = true;
-            connection.graceful_shutdown();
+        task.connection.borrow_mut().begin_turn(cx);
+        if task.connection.borrow().leaving == Leaving::No && leave.as_mut().poll(cx).is_ready() {
+            task.connection.borrow_mut().leave();
         }
-        outbox.turn(cx, |cx| {
-            while let Poll::Ready(accepted) = connection.poll_accept(cx) {
-                let Some(accepted) = accepted else { return Poll::Ready(Ok(())) };
-                let (request, respond) = accepted?;
-                let (parts, stream) = request.into_parts();
-                let body = Body::new(stream, &parts.headers);
-                start(Request::from_parts(parts, Incoming::Http2(body)), respond);
-            }
-            Poll::Pending
-        })
+        let polled = task.poll(cx, &mut start);
+        task.connection.borrow_mut().end_turn();
+        polled
     })
     .await
+}
+
+struct Task<S> {
+    stream: S,
+    connection: connection::Shared,
+    receiver: Receiver,
+    input: Input,
+    /// How the connection ended: once what is written has gone, it is closed.
+    outcome: Option<Result<(), Error>>,
+}
+
+/// Whoever shares the connection finds it ended.
+impl<S> Drop for Task<S> {
+    fn drop(&mut self) {
+        let mut connection = self.connection.borrow_mut();
+        connection.end(Over::Ended);
+        connection.output.clear();
+    }
+}
+
+impl<S: Source + AsyncWrite> Task<S> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        start: &mut impl FnMut(Request<Incoming>, Respond),
+    ) -> Poll<Result<(), Error>> {
+        for _ in 0..ROUNDS {
+            let read = match self.outcome {
+                None => self.poll_read(cx, start),
+                Some(_) => Poll::Pending,
+            };
+            let flushed = {
+                let connection = &mut *self.connection.borrow_mut();
+                connection.carry_queue();
+                connection.output.poll_flush(&mut self.stream, cx)
+            };
+            match flushed {
+                // Why may be what there is to read.
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(self.outcome.take().unwrap_or(Err(error.into())));
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+            }
+            if self.outcome.is_none() && self.connection.borrow().is_done() {
+                self.outcome = Some(Ok(()));
+            }
+            if self.outcome.is_some() {
+                // That it ended is known; what closing it comes to is not.
+                let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+                return Poll::Ready(self.outcome.take().unwrap_or(Ok(())));
+            }
+            if read.is_pending() && !self.connection.borrow().has_waiting() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads what there is, as long as what it calls for can be written. Pending when there is nothing more.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        start: &mut impl FnMut(Request<Incoming>, Respond),
+    ) -> Poll<()> {
+        loop {
+            if let Err(reason) = self.receive(start) {
+                self.break_off(reason);
+                return Poll::Pending;
+            }
+            if !self.connection.borrow().output.has_room() {
+                return Poll::Ready(());
+            }
+            match ready!(self.input.poll_fill(&mut self.stream, cx)) {
+                Ok(1..) => {}
+                Ok(0) => {
+                    let open = self.connection.borrow().open() > 0;
+                    self.ended(if open { Err(Over::Ended.into()) } else { Ok(()) });
+                    return Poll::Pending;
+                }
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        self.say_goodbye(cx);
+                    }
+                    self.ended(Err(error.into()));
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes the frames that came.
+    fn receive(&mut self, start: &mut impl FnMut(Request<Incoming>, Respond)) -> Result<(), Reason> {
+        loop {
+            let received = self.receiver.next(&mut self.connection.borrow_mut(), &mut self.input.bytes)?;
+            let Some(Received { head, stream }) = received else { return Ok(()) };
+            let body = Incoming::Http2(Body::new(&self.connection, &stream));
+            start(Request { head, body }, Respond::new(&self.connection, stream));
+        }
+    }
+
+    /// The client broke the rules, and is told (RFC 9113 §5.4.1).
+    fn break_off(&mut self, reason: Reason) {
+        let connection = &mut *self.connection.borrow_mut();
+        connection.end(Over::Broken(reason));
+        frame::goaway(connection.last, reason, connection.output.text());
+        self.outcome = Some(Err(Over::Broken(reason).into()));
+    }
+
+    /// Nothing comes any more, and nothing is to be said.
+    fn ended(&mut self, outcome: Result<(), Error>) {
+        let connection = &mut *self.connection.borrow_mut();
+        connection.end(Over::Ended);
+        connection.output.clear();
+        self.outcome = Some(outcome);
+    }
+
+    /// A client that was silent for too long learns which requests were served, if it listens (RFC 9113 §9.1).
+    fn say_goodbye(&mut self, cx: &mut Context<'_>) {
+        let connection = &mut *self.connection.borrow_mut();
+        frame::goaway(connection.last, Reason::NO_ERROR, connection.output.text());
+        let _ = connection.output.poll_flush(&mut self.stream, cx);
+    }
 }

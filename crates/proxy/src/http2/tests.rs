@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -19,17 +20,54 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::Notify;
 
 use super::outbox::Outbox;
-use super::reply::reply;
-use super::server::{Respond, Rules, serve};
+use super::reply::{AnswerBody, Respond, reply};
+use super::server::{Rules, serve};
 use crate::codec::Incoming;
+use crate::io::Source;
+use crate::message;
 
-const RULES: Rules = Rules {
-    streams: 100,
-    head: 16 * 1024,
-    window: (64 * 1024, 1024 * 1024),
-    send_buffer: 256 * 1024,
-    resets: (50, 256),
-};
+const RULES: Rules =
+    Rules { streams: 100, head: 16 * 1024, window: (64 * 1024, 1024 * 1024), resets: (50, 256) };
+
+/// A body that may be left alone for ever.
+struct Plain<B>(B);
+
+impl<B: http_body::Body + Unpin> http_body::Body for Plain<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl<B> AnswerBody for Plain<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + 'static,
+{
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    fn abandon(&mut self) {}
+}
+
+/// As the stages give it.
+fn plain<B>(answer: Response<B>) -> message::Response<Plain<B>> {
+    message::Response::from(answer).map(Plain)
+}
 
 /// Runs on a thread's own tasks, as data threads do.
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -46,6 +84,12 @@ struct Counted {
 impl AsyncRead for Counted {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl Source for Counted {
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 }
 
@@ -75,7 +119,7 @@ impl AsyncWrite for Counted {
 
 /// A client of a server that does this with each request; and how often the server has written.
 async fn client(
-    start: impl FnMut(Request<Incoming>, Respond) + 'static,
+    start: impl FnMut(message::Request<Incoming>, Respond) + 'static,
     leave: impl Future<Output = ()> + 'static,
 ) -> (SendRequest<Bytes>, Rc<Cell<usize>>) {
     let (ours, theirs) = duplex(1 << 20);
@@ -90,15 +134,15 @@ async fn client(
 }
 
 fn answering<B>(
-    make: impl Fn(Request<Incoming>) -> Response<B> + 'static,
-) -> impl FnMut(Request<Incoming>, Respond)
+    make: impl Fn(message::Request<Incoming>) -> Response<B> + 'static,
+) -> impl FnMut(message::Request<Incoming>, Respond)
 where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: std::error::Error + 'static,
 {
     move |request, respond| {
         let answer = make(request);
-        tokio::task::spawn_local(reply(Box::pin(async { answer }), respond));
+        tokio::task::spawn_local(reply(Box::pin(async { plain(answer) }), respond));
     }
 }
 
@@ -125,13 +169,13 @@ fn answers_that_are_ready_together_are_one_write() {
         run(async move {
             let all = Rc::new(Notify::new());
             let (told, seen) = (Rc::clone(&all), Cell::new(0));
-            let start = move |_: Request<Incoming>, respond| {
+            let start = move |_: message::Request<Incoming>, respond| {
                 seen.set(seen.get() + 1);
                 let told = Rc::clone(&told);
                 // The 15 before wait; the last one lets all go.
                 let answer = async move {
                     told.notified().await;
-                    Response::new(Full::new(Bytes::from(vec![b'x'; length])))
+                    plain(Response::new(Full::new(Bytes::from(vec![b'x'; length]))))
                 };
                 tokio::task::spawn_local(reply(Box::pin(answer), respond));
             };
@@ -228,7 +272,7 @@ fn an_answer_without_a_body_ends_with_its_head() {
 #[test]
 fn bodies_go_both_ways_with_their_trailers() {
     run(async {
-        let start = answering(|request| Response::new(request.into_body().map_err(io::Error::other)));
+        let start = answering(|request| Response::new(request.body.map_err(io::Error::other)));
         let (mut requests, _) = client(start, pending()).await;
         let request = Request::post("http://a/").body(()).expect("valid");
         let (answer, mut upload) = requests.send_request(request, false).expect("sent");
@@ -286,11 +330,11 @@ fn a_client_that_resets_ends_what_answers_it() {
         }
         let (log, dropped) = (Rc::default(), Rc::new(Notify::new()));
         let (kept, told) = (Rc::clone(&log), Rc::clone(&dropped));
-        let start = move |_: Request<Incoming>, respond| {
+        let start = move |_: message::Request<Incoming>, respond| {
             let gone = Gone(Rc::clone(&kept), Rc::clone(&told));
             let answer = async move {
                 let _gone = gone;
-                pending::<Response<Full<Bytes>>>().await
+                pending::<message::Response<Plain<Full<Bytes>>>>().await
             };
             tokio::task::spawn_local(reply(Box::pin(answer), respond));
         };
@@ -309,11 +353,11 @@ fn who_leaves_finishes_what_is_under_way() {
     run(async {
         let (leave, go) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
         let (left, gone) = (Rc::clone(&leave), Rc::clone(&go));
-        let start = move |_: Request<Incoming>, respond| {
+        let start = move |_: message::Request<Incoming>, respond| {
             let gone = Rc::clone(&gone);
             let answer = async move {
                 gone.notified().await;
-                Response::new(Full::new(Bytes::from_static(b"late")))
+                plain(Response::new(Full::new(Bytes::from_static(b"late"))))
             };
             tokio::task::spawn_local(reply(Box::pin(answer), respond));
         };

@@ -9,10 +9,10 @@ use super::HttpConnection;
 use super::begun::Begun;
 use super::response::Finish;
 use crate::exchange::Exchange;
-use crate::http1;
 use crate::refusal::RefusedRequest;
 use crate::snapshot::CompiledHttp;
 use crate::tcp;
+use crate::{http1, http2};
 
 /// An HTTP/1 connection has ended: was a request refused with it? One whose head got through has an exchange of its own
 /// that tells.
@@ -41,11 +41,9 @@ pub(super) fn request(http: &Rc<HttpConnection>, server: &Arc<CompiledHttp>, ref
 }
 
 /// An HTTP/2 connection that we ended because its frames break the rules. Its requests tell their own end.
-pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: &h2::Error) {
-    if !error.is_library() {
-        return;
-    }
-    let calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+pub(super) fn http2(http: &HttpConnection, server: &CompiledHttp, error: &http2::Error) {
+    let http2::Error::Over(http2::Over::Broken(reason)) = error else { return };
+    let calm = *reason == h2::Reason::ENHANCE_YOUR_CALM;
     let reason = if calm { "http2_flood" } else { "http2_protocol_error" };
     http.meter.refused(reason);
     let mut exchange = Exchange::begin(&http.facts);

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
@@ -17,7 +18,6 @@ use tokio::time::Instant;
 use super::forward::keep_response;
 use super::incoming::keep;
 use super::patience::Patience;
-use super::sending::Sending;
 use super::{HttpConnection, STALLED};
 use crate::alarm::Alarm;
 use crate::body::{BodyError, Inbound, passed};
@@ -25,6 +25,7 @@ use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::grpc_status;
+use crate::http2::reply::AnswerBody;
 use crate::message::ResponseHead;
 use crate::metrics::{RequestLabels, known_method};
 use crate::render::Facts;
@@ -39,8 +40,8 @@ use crate::upstream::pool::{Admission, LocalCluster};
 pub(crate) struct ResponseBody {
     kind: Kind,
     finish: Option<Box<Finish>>,
-    /// Over HTTP/2, where others must see that the client takes nothing.
-    sending: Option<Rc<Sending>>,
+    /// For so long the client may take nothing of it; none = for ever.
+    patience: Option<Duration>,
 }
 
 enum Kind {
@@ -74,23 +75,22 @@ struct UpstreamSide {
 impl ResponseBody {
     /// A body that is all there.
     pub(super) fn whole(body: Bytes, finish: Box<Finish>) -> Self {
-        Self { kind: Kind::Whole(body), sending: finish.sending(), finish: Some(finish) }
+        Self { kind: Kind::Whole(body), patience: finish.unread(), finish: Some(finish) }
     }
 
     /// The upstream's body.
     pub(super) fn upstream(body: Incoming, finish: Box<Finish>) -> Self {
-        Self { kind: Kind::Upstream(body), sending: finish.sending(), finish: Some(finish) }
+        Self { kind: Kind::Upstream(body), patience: finish.unread(), finish: Some(finish) }
     }
 
     /// Empty, with nothing to be done at its end.
     pub(super) fn unrecorded() -> Self {
-        Self { kind: Kind::Whole(Bytes::new()), finish: None, sending: None }
+        Self { kind: Kind::Whole(Bytes::new()), patience: Some(STALLED), finish: None }
     }
 
     fn end(&mut self, complete: bool) {
         if let Some(mut finish) = self.finish.take() {
-            let expired = self.sending.as_ref().is_some_and(|sending| sending.is_expired());
-            if !complete && (expired || finish.http.activity.is_abandoned()) {
+            if !complete && finish.http.activity.is_abandoned() {
                 finish.failed(Failure::Silent(StatusCode::GATEWAY_TIMEOUT));
             }
             finish.end(complete);
@@ -174,9 +174,9 @@ impl Finish {
         }
     }
 
-    fn sending(&self) -> Option<Rc<Sending>> {
-        let limit = self.patience.as_ref().map_or(Some(STALLED), Patience::idle);
-        (self.exchange.version == Version::HTTP_2).then(|| Sending::of_this_stream(limit)).flatten()
+    /// For so long the client may take nothing.
+    fn unread(&self) -> Option<Duration> {
+        self.patience.as_ref().map_or(Some(STALLED), Patience::idle)
     }
 
     /// Has the body made us wait for too long?
@@ -255,9 +255,6 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if let Some(sending) = &this.sending {
-            sending.asked();
-        }
         let body = match &mut this.kind {
             Kind::Whole(bytes) if bytes.is_empty() => {
                 this.end(true);
@@ -328,9 +325,6 @@ impl Body for ResponseBody {
 impl ResponseBody {
     fn count(&mut self, frame: Frame<Bytes>, last: bool) -> Frame<Bytes> {
         let frame = passed(frame);
-        if let Some(sending) = &self.sending {
-            sending.given(Instant::now());
-        }
         if let Some(finish) = &mut self.finish {
             if !last {
                 finish.heard = Instant::now();
@@ -342,6 +336,19 @@ impl ResponseBody {
             }
         }
         frame
+    }
+}
+
+impl AnswerBody for ResponseBody {
+    fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
+    fn abandon(&mut self) {
+        if let Some(mut finish) = self.finish.take() {
+            finish.failed(Failure::Silent(StatusCode::GATEWAY_TIMEOUT));
+            finish.end(false);
+        }
     }
 }
 

@@ -231,13 +231,13 @@ async fn a_query_parameter_sticks() {
     let upstreams = several(5).await;
     let (_gateway, bind) = spread(&upstreams, |cluster, route| {
         cluster.balance = Balance::RingHash;
-        cluster.hash_size = Some(64);
+        cluster.hash_size = Some(1024);
         forward_of(route).hash = Some(HashKey::Query("user".into()));
     })
     .await;
     let client = Http::one(bind);
     let mut found = BTreeSet::new();
-    for user in 0..40 {
+    for user in 0..100 {
         let mut stays = BTreeSet::new();
         for path in
             [format!("/?user={user}"), format!("/a?x=1&user={user}&user=other"), format!("/?user={user}#")]
