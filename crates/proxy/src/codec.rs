@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::http1::server::Upgraded;
 use crate::io::{Prefixed, Stream};
+use crate::pipe::Pipe;
 use crate::{http1, http2};
 
 /// The body of a message, as it comes.
@@ -38,6 +39,14 @@ pub(crate) enum Error {
 }
 
 impl Incoming {
+    /// The next piece of it, at most so long, on its way from socket to socket; none where frames have to be asked for.
+    pub(crate) fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        match self {
+            Self::Answer(body) => body.pipe(most),
+            Self::Request(_) | Self::Http2(_) | Self::Hyper(_) => None,
+        }
+    }
+
     /// The connection behind the head of a 101, with what was read of it; none for any other response.
     pub(crate) fn into_upgraded(self) -> Option<Prefixed<Stream>> {
         match self {

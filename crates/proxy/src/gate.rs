@@ -153,6 +153,11 @@ impl Gate {
         io::ErrorKind::TimedOut.into()
     }
 
+    /// Is what is written to it written to a socket as it is?
+    pub(crate) fn writes_to_socket(&self) -> bool {
+        self.stream.socket().is_some()
+    }
+
     fn opaque(&self) -> bool {
         self.framing.is_none() || self.activity.opaque.get()
     }

@@ -28,6 +28,7 @@ mod io;
 mod listen;
 pub mod message;
 pub mod metrics;
+mod pipe;
 pub mod proxy_protocol;
 mod random;
 mod refusal;

@@ -1,10 +1,9 @@
 //! Relays: bytes from one connection to another, and back.
 //!
 //! [`carry()`] is the relay itself, made of two [`way`]s; between two sockets in clear text bytes in bulk stay in the kernel, in a
-//! [`pipe`].
+//! [pipe](crate::pipe).
 
 mod carry;
-mod pipe;
 mod way;
 
 use std::rc::Rc;
@@ -33,11 +32,6 @@ pub(crate) use carry::{Carried, carry};
 const ATTEMPTS: usize = 3;
 /// After the word to drain, a relay may go on for so long before the process's own limit ends it.
 const AFTER_CLOSE: Duration = Duration::from_secs(3600);
-
-/// Gives back what the thread keeps for relays.
-pub(crate) fn tidy() {
-    pipe::Pipe::close_kept();
-}
 
 /// Relays a connection to one of the clusters of a route.
 pub(crate) async fn relay(worker: Rc<Worker>, understood: Understood, route: Arc<CompiledTcp>) {

@@ -19,10 +19,10 @@ use crate::access_log::LogLines;
 use crate::alarm::Alarms;
 use crate::listen::{self, Bound, LocalListener};
 use crate::metrics::{ListenerMeter, Measurements, RequestMeter};
+use crate::pipe::Pipe;
 use crate::random::Random;
 use crate::snapshot::clusters::Upstream;
 use crate::snapshot::{Log, Snapshot};
-use crate::tcp;
 use crate::turns::Turns;
 use crate::upstream::pool::LocalCluster;
 
@@ -215,7 +215,7 @@ impl Worker {
     fn tidy(&self) {
         self.clusters.borrow().values().for_each(|cluster| cluster.tidy());
         self.logs.borrow_mut().retain(|_, lines| !lines.is_closed());
-        tcp::tidy();
+        Pipe::close_kept();
     }
 
     fn measure(&self) -> Measurements {

@@ -8,6 +8,8 @@ use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::Gate;
+use crate::io::MaybeSocket as _;
+use crate::pipe::Pipe;
 
 impl AsyncWrite for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -63,6 +65,15 @@ impl AsyncWrite for Gate {
 }
 
 impl Gate {
+    /// Moves what is in a pipe to the client's socket, where it is written to as it is; tells how much.
+    pub(crate) fn poll_drain(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.stream.socket() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let written = pipe.poll_drain(socket, cx);
+        self.wrote(cx, written)
+    }
+
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_pending() {
             return self.poll_stuck(cx);

@@ -160,6 +160,21 @@ impl Decoder {
         }
     }
 
+    /// How many bytes of content may go past whoever reads it, if nothing but their number matters.
+    pub(super) fn uninterrupted(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Done | Self::Chunked(_) | Self::UntilEnd => None,
+        }
+    }
+
+    /// So many of those did.
+    pub(super) fn passed(&mut self, bytes: u64) {
+        if let Self::Length(left) = self {
+            *self = Self::length(left.saturating_sub(bytes));
+        }
+    }
+
     /// Takes the next piece of the body from the front of `bytes`.
     ///
     /// # Errors

@@ -64,6 +64,28 @@ impl Framing {
         Ok(true)
     }
 
+    /// How many bytes may be sent as they are, if nothing goes between them.
+    pub(super) fn uninterrupted(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilEnd => None,
+        }
+    }
+
+    /// As [`Framing::frame`], where so many of those bytes go another way.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn passed(&mut self, bytes: u64, last: bool) -> Result<bool, Error> {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(bytes);
+        }
+        match self.is_complete() {
+            false if last => Err(Error::Aborted),
+            complete => Ok(complete),
+        }
+    }
+
     /// What is beyond the length that was told is not written.
     fn data(&mut self, mut data: Bytes, output: &mut Output) {
         match self {

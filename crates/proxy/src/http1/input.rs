@@ -9,14 +9,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use tokio::io::Interest;
 use tokio_util::io::poll_read_buf;
 
-use crate::io::Source;
+use crate::io::{MaybeSocket, Source};
+use crate::pipe::{Pipe, is_refusal};
 
-/// What is read at once at first.
+/// What is read at once at first. Reads that fill more than that are of what comes in bulk.
 const SMALLEST: usize = 16 * 1024;
 /// And at most.
 const LARGEST: usize = 256 * 1024;
+/// Fewer bytes than these are not worth a pipe.
+const BULK: u64 = 64 * 1024;
 /// With less room than this a read is not worth its system call.
 const ROOM: usize = 4 * 1024;
 /// Buffers of [`SMALLEST`] bytes that a thread keeps.
@@ -35,12 +39,14 @@ pub(crate) struct Input {
     pub(crate) bytes: BytesMut,
     /// What is read at once.
     size: usize,
+    /// splice(2) does not serve here.
+    unspliceable: bool,
 }
 
 impl Input {
     /// Nothing.
     pub(crate) fn new() -> Self {
-        Self { bytes: BytesMut::new(), size: SMALLEST }
+        Self { bytes: BytesMut::new(), size: SMALLEST, unspliceable: false }
     }
 
     /// What is there, for somebody else.
@@ -67,6 +73,30 @@ impl Input {
             self.size = (self.size * 2).min(LARGEST);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// What there is to read, but no more than `most` bytes, in a pipe, if it comes in bulk and from a socket. None when there
+    /// is nothing, or it has to be read; whoever reads then learns why.
+    pub(super) fn pipe(&mut self, from: &impl MaybeSocket, most: u64) -> Option<Pipe> {
+        let in_bulk = self.size > SMALLEST && self.bytes.is_empty() && most >= BULK;
+        if !in_bulk || self.unspliceable {
+            return None;
+        }
+        let socket = from.socket()?;
+        let mut pipe = Pipe::take()?;
+        match socket.try_io(Interest::READABLE, || pipe.fill(socket, most)) {
+            Ok(1..) => {
+                self.release();
+                if pipe.held() < ROOM {
+                    self.size = SMALLEST;
+                }
+                return Some(pipe);
+            }
+            Ok(0) => {}
+            Err(error) => self.unspliceable = is_refusal(&error),
+        }
+        pipe.give_back();
+        None
     }
 
     /// The next message begins as small as the first.

@@ -9,6 +9,7 @@ mod wire;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,7 @@ use crate::codec::Incoming;
 use crate::gate::Gate;
 use crate::io::Prefixed;
 use crate::message::{Request, Response, ResponseHead};
+use crate::pipe::{Pipe, Turn};
 use wire::{Received, Wire};
 
 pub(crate) use body::Body;
@@ -53,7 +55,7 @@ pub(crate) fn serve<F, B>(
 ) -> impl Future<Output = Result<(), Error>>
 where
     F: Future<Output = Response<B>>,
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: Answer,
 {
     // Before the future, which is to be small.
     let wire = Shared(Rc::new(RefCell::new(Wire::new(gate, rules))));
@@ -68,6 +70,22 @@ where
         wire.shut_down().await;
         Ok(())
     }
+}
+
+/// The body of an answer.
+pub(crate) trait Answer: HttpBody<Data = Bytes> + Unpin {
+    /// The next piece of it, at most so long, on its way from socket to socket; none where frames have to be asked for: there
+    /// is nothing yet, or it does not come in bulk, or from no socket in clear text, or to its end.
+    fn pipe(&mut self, most: u64) -> Option<Pipe>;
+}
+
+/// What is still to be sent of an answer.
+struct Rest<B> {
+    framing: Framing,
+    body: Option<B>,
+    /// A piece that goes behind what has been written.
+    pipe: Option<Pipe>,
+    turn: Turn,
 }
 
 /// The word that the connection shall take no more requests.
@@ -125,7 +143,7 @@ impl Shared {
     ) -> Result<bool, Error>
     where
         F: Future<Output = Response<B>>,
-        B: HttpBody<Data = Bytes> + Unpin,
+        B: Answer,
     {
         let Received { head, decoder, mut asked } = *received;
         let request = Request { head, body: Incoming::Request(Body::new(&self.0, decoder)) };
@@ -156,18 +174,15 @@ impl Shared {
     }
 
     /// Sends a response; tells whether the connection may go on behind it.
-    async fn send<B: HttpBody<Data = Bytes> + Unpin>(
-        &self,
-        response: Response<B>,
-        asked: Asked,
-    ) -> Result<bool, Error> {
+    async fn send<B: Answer>(&self, response: Response<B>, asked: Asked) -> Result<bool, Error> {
         let Response { head, body } = response;
         let size = (!body.is_end_stream()).then(|| body.size_hint());
-        let (mut framing, keep_alive) = self.0.borrow_mut().begin(&head, size, asked)?;
+        let (framing, keep_alive) = self.0.borrow_mut().begin(&head, size, asked)?;
         drop(head);
-        let mut body = (!framing.is_complete()).then_some(body);
+        let body = (!framing.is_complete()).then_some(body);
+        let mut rest = Rest { framing, body, pipe: None, turn: Turn::default() };
         poll_fn(|cx| {
-            if let Poll::Ready(sent) = self.poll_send(&mut framing, &mut body, cx) {
+            if let Poll::Ready(sent) = self.poll_send(&mut rest, cx) {
                 return Poll::Ready(sent);
             }
             self.0.borrow_mut().poll_gone(cx).map(Err)
@@ -177,17 +192,11 @@ impl Shared {
     }
 
     /// Sends the rest of a response. Ready when that was all.
-    fn poll_send<B: HttpBody<Data = Bytes> + Unpin>(
-        &self,
-        framing: &mut Framing,
-        body: &mut Option<B>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+    fn poll_send(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            let gathered = self.poll_gather(framing, body, cx);
-            let wire = &mut *self.0.borrow_mut();
-            let waits_for_room = !wire.has_room();
-            let flushed = wire.poll_flush(cx);
+            let gathered = self.poll_gather(rest, cx);
+            let waits_for_room = !self.has_room(rest);
+            let flushed = self.poll_flush(rest, cx);
             // What came before it broke off is the client's all the same.
             let gathered = gathered?;
             ready!(flushed)?;
@@ -201,23 +210,43 @@ impl Shared {
     }
 
     /// Takes what there is of the body, as long as there is room. Ready when that was all of it.
-    fn poll_gather<B: HttpBody<Data = Bytes> + Unpin>(
-        &self,
-        framing: &mut Framing,
-        body: &mut Option<B>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        while let Some(source) = body {
-            if !self.0.borrow().has_room() {
+    fn poll_gather(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while let Some(source) = &mut rest.body {
+            if rest.pipe.is_some() || !self.0.borrow().has_room() {
                 return Poll::Pending;
             }
+            let most = rest.framing.uninterrupted().filter(|_| self.0.borrow().takes_pipes());
             // Its end gives connections back, and reports the exchange: nothing is borrowed meanwhile.
-            let frame = ready!(Pin::new(&mut *source).poll_frame(cx)).transpose();
-            let frame = frame.map_err(|_| Error::Aborted)?;
-            let last = source.is_end_stream();
-            if self.0.borrow_mut().write(framing, frame, last)? {
-                *body = None;
+            let complete = match most.and_then(|most| source.pipe(most)) {
+                Some(pipe) => {
+                    let piped = rest.pipe.insert(pipe).held() as u64;
+                    rest.framing.passed(piped, source.is_end_stream())?
+                }
+                None => {
+                    let frame = ready!(Pin::new(&mut *source).poll_frame(cx)).transpose();
+                    let frame = frame.map_err(|_| Error::Aborted)?;
+                    let last = source.is_end_stream();
+                    self.0.borrow_mut().write(&mut rest.framing, frame, last)?
+                }
+            };
+            if complete {
+                rest.body = None;
             }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn has_room(&self, rest: &Rest<impl Answer>) -> bool {
+        rest.pipe.is_none() && self.0.borrow().has_room()
+    }
+
+    /// Sends what was taken.
+    fn poll_flush(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = &mut *self.0.borrow_mut();
+        ready!(wire.poll_flush(cx))?;
+        if let Some(pipe) = &mut rest.pipe {
+            ready!(wire.poll_drain(pipe, &mut rest.turn, cx))?;
+            rest.pipe.take().into_iter().for_each(Pipe::give_back);
         }
         Poll::Ready(Ok(()))
     }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "fuzzing")]
 pub mod alike;
+#[cfg(test)]
+mod bulk;
 mod client;
 #[cfg(test)]
 mod pieces;

@@ -25,9 +25,11 @@ use crate::codec::Incoming;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::grpc_status;
+use crate::http1::server::Answer;
 use crate::http2::reply::AnswerBody;
 use crate::message::ResponseHead;
 use crate::metrics::{RequestLabels, known_method};
+use crate::pipe::Pipe;
 use crate::render::Facts;
 use crate::snapshot::CompiledHttp;
 use crate::snapshot::clusters::Upstream;
@@ -189,6 +191,14 @@ impl Finish {
         patience.poll_run_out(Some(self.heard), alarm, cx)
     }
 
+    /// A piece of the body came, with so many bytes of content.
+    fn came(&mut self, bytes: usize, last: bool) {
+        if !last {
+            self.heard = Instant::now();
+        }
+        self.exchange.bytes_sent += bytes as u64;
+    }
+
     fn trailers(&mut self, trailers: &http::HeaderMap) {
         self.exchange.grpc_status = grpc_status(trailers.get("grpc-status"));
         if let Some(status) = self.exchange.grpc_status {
@@ -322,16 +332,27 @@ impl Body for ResponseBody {
     }
 }
 
+impl Answer for ResponseBody {
+    fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let Kind::Upstream(body) = &mut self.kind else { return None };
+        let pipe = body.pipe(most)?;
+        let ended = body.is_end_stream();
+        if let Some(finish) = &mut self.finish {
+            finish.came(pipe.held(), ended);
+        }
+        if ended {
+            self.end(true);
+        }
+        Some(pipe)
+    }
+}
+
 impl ResponseBody {
     fn count(&mut self, frame: Frame<Bytes>, last: bool) -> Frame<Bytes> {
         let frame = passed(frame);
         if let Some(finish) = &mut self.finish {
-            if !last {
-                finish.heard = Instant::now();
-            }
-            if let Some(data) = frame.data_ref() {
-                finish.exchange.bytes_sent += data.len() as u64;
-            } else if let Some(trailers) = frame.trailers_ref() {
+            finish.came(frame.data_ref().map_or(0, Bytes::len), last);
+            if let Some(trailers) = frame.trailers_ref() {
                 finish.trailers(trailers);
             }
         }

@@ -11,10 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::task::coop;
 
-use super::pipe::Pipe;
 use crate::io::MaybeSocket;
+use crate::pipe::{Pipe, Turn, is_refusal, poll_io};
 
 /// What is read at once while messages are small.
 const SMALL: usize = 16 * 1024;
@@ -24,8 +23,6 @@ const LARGE: usize = 256 * 1024;
 const PIECE: usize = 4 * 1024;
 /// and after so many of them in a row it is bulk no more.
 const PIECES: u8 = 4;
-/// Bytes that count as much as one read or write of tokio's, of which a task may do 128 before it is another's turn.
-const PER_TURN: usize = 8 * 1024;
 /// Buffers of each size that a thread keeps.
 const KEPT: usize = 8;
 
@@ -54,8 +51,7 @@ pub(super) struct Way {
     unspliceable: bool,
     /// Written, and perhaps kept back by TLS.
     unflushed: bool,
-    /// Bytes moved that have not been counted against this task's turn.
-    uncounted: usize,
+    turn: Turn,
     /// Why no more can be read, once what was read before is written. (A socket tells its error only once.)
     failed: Option<io::Error>,
 }
@@ -91,7 +87,7 @@ impl Way {
             };
             self.release();
             ready!(moved)?;
-            ready!(self.poll_count(cx));
+            ready!(self.turn.poll_count(cx));
         }
         if self.stage == Stage::Ending {
             ready!(Pin::new(to).poll_shutdown(cx))?;
@@ -117,15 +113,15 @@ impl Way {
         };
         let pipe = self.pipe.insert(pipe);
         if pipe.is_empty() {
-            let filled = poll_io(from, Interest::READABLE, |socket| pipe.fill(socket), cx);
+            let filled = poll_io(from, Interest::READABLE, |socket| pipe.fill(socket, u64::MAX), cx);
             match ready!(filled) {
                 Err(error) if is_refusal(&error) => self.unspliceable = true,
                 filled => self.arrived(filled?, usize::MAX),
             }
         }
         while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
-            let moved = ready!(poll_io(to, Interest::WRITABLE, |socket| pipe.drain(socket), cx))?;
-            self.written(moved)?;
+            let moved = ready!(pipe.poll_drain(to, cx))?;
+            self.written(moved);
         }
         Poll::Ready(Ok(()))
     }
@@ -145,7 +141,10 @@ impl Way {
             let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
             self.held.start += written;
             self.unflushed = true;
-            self.written(written)?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written(written);
         }
         ready!(Pin::new(to).poll_flush(cx))?;
         self.unflushed = false;
@@ -189,23 +188,9 @@ impl Way {
         }
     }
 
-    fn written(&mut self, bytes: usize) -> io::Result<()> {
-        if bytes == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
+    fn written(&mut self, bytes: usize) {
         self.carried += bytes as u64;
-        self.uncounted += bytes;
-        Ok(())
-    }
-
-    /// Ready as long as this task has its turn: otherwise a fast stream of a few system calls, each of a megabyte, would
-    /// keep all others of the thread waiting.
-    fn poll_count(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.uncounted >= PER_TURN {
-            ready!(coop::poll_proceed(cx)).made_progress();
-            self.uncounted -= PER_TURN;
-        }
-        Poll::Ready(())
+        self.turn.moved(bytes);
     }
 
     /// Gives back what is empty.
@@ -217,32 +202,6 @@ impl Way {
             pipe.give_back();
         }
     }
-}
-
-/// One system call on a socket that is ready for it, or the task is told when it will be.
-fn poll_io(
-    socket: &TcpStream,
-    interest: Interest,
-    mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        match interest.is_readable() {
-            true => ready!(socket.poll_read_ready(cx))?,
-            false => ready!(socket.poll_write_ready(cx))?,
-        }
-        match socket.try_io(interest, || call(socket)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
-        }
-    }
-}
-
-/// Is it the system that does not have or allow splice(2) between sockets, as some sandboxes do not?
-fn is_refusal(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::PERM))
 }
 
 /// A buffer of the thread's, or a new one.

@@ -1,8 +1,12 @@
 //! Bodies: streamed both ways, bounded, never whole in memory.
 
-use ::http::Request;
-use plenipo_testkit::{Http, Raw, Scripted, Upstream, eventually};
+use std::time::Duration;
 
+use ::http::Request;
+use plenipo_model::{AccessLogFormat, Template};
+use plenipo_testkit::{Http, Raw, Scripted, Step, Upstream, eventually};
+
+use super::records::{lines, logged_to};
 use super::*;
 
 #[tokio::test]
@@ -108,4 +112,56 @@ async fn a_response_that_is_cut_is_cut_for_the_client_too() {
     let bind = loopback();
     let _gateway = Gateway::start(simple(bind, server(vec![route("/", "up")]), upstream.address())).await;
     assert!(Http::one(bind).get("/").await.is_err(), "the client must see that the end is missing");
+}
+
+/// What goes past without being read is counted, and ends, as what is read.
+#[tokio::test]
+async fn large_answers_are_reported_however_they_end() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let format = Template::parse("%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_SENT%\n").expect("valid");
+    let answer = |length| Step::Write([HEAD.as_bytes(), &vec![b'x'; length]].concat());
+    for (number, (length, last, expected)) in [
+        (5_000_000, Step::ReadToEnd, "200 - 5000000"),
+        (4_000_000, Step::Finish, "200 UC 4000000"),
+        (4_000_000, Step::Hang, "200 SI 4000000"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let upstream = Scripted::start([Step::ReadUntil("\r\n\r\n"), answer(length), last]).await;
+        let (bind, path) = (loopback(), directory.path().join(number.to_string()));
+        let mut route = route("/", "up");
+        forward_of(&mut route).targets[0].idle_timeout = Some(Duration::from_secs(1));
+        let mut http = server(vec![route]);
+        http.access_log = logged_to(&path, AccessLogFormat::Text(format.clone()));
+        let gateway = Gateway::start(simple(bind, http, upstream.address())).await;
+        let got = Http::one(bind).get("/").await;
+        assert_eq!(got.is_ok_and(|got| got.body.len() == length), length == 5_000_000, "{expected}");
+        assert_eq!(lines(&path, 1).await, [expected]);
+        let numbers = gateway.proxy.handle().measure().await;
+        assert_eq!(numbers.clusters["up"].received, length as u64, "{expected}");
+        eventually("its connection is free, or gone", || async {
+            let numbers = gateway.proxy.handle().measure().await;
+            (numbers.clusters["up"].active, numbers.clusters["up"].connections)
+                == (0, u64::from(length == 5_000_000))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn connections_go_on_behind_large_answers() {
+    let upstream = Upstream::http("up").start().await;
+    let bind = loopback();
+    let edge = simple(bind, server(vec![route("/", "up")]), upstream.address());
+    let _gateway = Gateway::start_with(edge, 1).await;
+    let mut connection = Http::one(bind).connect().await.expect("connected");
+    for (method, length) in [("GET", 3_000_000), ("HEAD", 3_000_000), ("GET", 10), ("GET", 1_000_000)] {
+        let request = Request::builder().method(method).uri("/");
+        let request = request.header("x-echo-body-bytes", length.to_string()).body(String::new());
+        let response = connection.send(request.expect("valid")).await.expect("answered");
+        assert_eq!(response.body.len(), if method == "HEAD" { 0 } else { length });
+    }
+    assert_eq!(upstream.accepted(), 1);
 }

@@ -9,6 +9,7 @@ use super::super::Error;
 use super::super::decode::Decoder;
 use super::{Connection, Wire};
 use crate::io::{Prefixed, Stream};
+use crate::pipe::Pipe;
 
 /// The body of a response. With its end the connection is free for another exchange; dropped before, it closes it.
 pub(crate) struct Body {
@@ -40,6 +41,16 @@ impl Body {
             (self.connection, self.decoder) = (None, Decoder::Done);
         }
         Poll::Ready(frame)
+    }
+
+    /// The next piece, at most so long, on its way from socket to socket; none where [`Body::poll_frame`] has to be asked.
+    pub(crate) fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let connection = self.connection.as_ref()?;
+        let pipe = connection.wire.borrow_mut().pipe(&mut self.decoder, most)?;
+        if self.decoder.is_done() {
+            self.connection = None;
+        }
+        Some(pipe)
     }
 
     /// Has everything been read?
@@ -88,6 +99,17 @@ impl Wire {
             Ok(_) => {}
         }
         Poll::Ready(frame.transpose())
+    }
+
+    fn pipe(&mut self, decoder: &mut Decoder, most: u64) -> Option<Pipe> {
+        let most = decoder.uninterrupted()?.min(most);
+        let pipe = self.input.pipe(self.stream.as_ref()?, most)?;
+        decoder.passed(pipe.held() as u64);
+        if decoder.is_done() {
+            self.receiving = false;
+            self.settle();
+        }
+        Some(pipe)
     }
 
     fn poll_decoded(

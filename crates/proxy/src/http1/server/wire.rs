@@ -19,8 +19,8 @@ use super::super::{Error, parse, says};
 use super::{Rules, Upgraded};
 use crate::gate::Gate;
 use crate::io::Prefixed;
-use crate::message::RequestHead;
-use crate::message::ResponseHead;
+use crate::message::{RequestHead, ResponseHead};
+use crate::pipe::{Pipe, Turn};
 
 /// Bytes of an unwanted body that are read for the sake of the connection. Beyond, it is cheaper to make a new one.
 const PASSED_OVER: usize = 64 * 1024;
@@ -239,6 +239,26 @@ impl Wire {
             Some(gate) => self.output.poll_flush(gate, cx),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
+    }
+
+    /// Would what is in a pipe get to the client as it is?
+    pub(super) fn takes_pipes(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gate::writes_to_socket)
+    }
+
+    /// Sends what is in a pipe, behind what was written, and counts it.
+    pub(super) fn poll_drain(
+        &mut self,
+        pipe: &mut Pipe,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(gate) = &mut self.gate else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        while !pipe.is_empty() {
+            ready!(turn.poll_count(cx));
+            turn.moved(ready!(gate.poll_drain(pipe, cx))?);
+        }
+        Pin::new(gate).poll_flush(cx)
     }
 
     /// An answer has been sent, and its request read. True when another request may follow.

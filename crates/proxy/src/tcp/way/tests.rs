@@ -4,9 +4,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::carry::{Carried, End, carry};
-use super::super::pipe;
 use super::*;
 use crate::io::Prefixed;
+use crate::pipe;
 
 const MIB: usize = 1024 * 1024;
 
@@ -183,17 +183,4 @@ async fn where_no_pipe_can_be_had_bytes_are_copied() {
     assert!(heard == pattern(3 * MIB, 8));
     assert_eq!((carried.up, carried.end), (3 * MIB as u64, End::Closed));
     drop(taken);
-}
-
-/// A stream that has bytes without end does not keep the others of its thread waiting.
-#[tokio::test]
-async fn a_fast_stream_gives_way() {
-    let (mut way, mut turns) = (Way::default(), 0);
-    way.uncounted = 64 * MIB;
-    let counted = std::future::poll_fn(|cx| {
-        turns += 1;
-        way.poll_count(cx)
-    });
-    counted.await;
-    assert!(turns >= 64, "a MiB a turn: {turns}");
 }
