@@ -19,6 +19,8 @@ pub(crate) struct Material {
     pub(crate) ec: Issued,
     /// For clients of the proxy, with an RSA key.
     pub(crate) rsa: Issued,
+    /// With a key that costs the proxy many times what it costs them.
+    pub(crate) heavy: Issued,
     /// What the proxy shows to upstreams.
     pub(crate) client: Issued,
 }
@@ -35,6 +37,7 @@ impl Material {
             folder: folder.to_owned(),
             ec: authority.server(&names),
             rsa: authority.issue(&Leaf::server(&names).key(KeyKind::Rsa2048)),
+            heavy: authority.issue(&Leaf::server(&names).key(KeyKind::Rsa4096)),
             client: authority.client("proxy"),
         };
         fs::write(folder.join("ca.crt"), authority.pem())?;
@@ -42,6 +45,7 @@ impl Material {
         for (name, issued) in [
             ("ec", &material.ec),
             ("rsa", &material.rsa),
+            ("heavy", &material.heavy),
             ("client", &material.client),
             ("upstream", &upstream),
         ] {
@@ -55,12 +59,20 @@ impl Material {
 
     /// The server certificate with a key of this kind.
     pub(crate) fn server(&self, kind: KeyKind) -> &Issued {
-        if kind == KeyKind::Rsa2048 { &self.rsa } else { &self.ec }
+        match kind {
+            KeyKind::Rsa2048 => &self.rsa,
+            KeyKind::Rsa4096 => &self.heavy,
+            KeyKind::EcdsaP256 | KeyKind::Ed25519 => &self.ec,
+        }
     }
 
     /// Path without extension of the server certificate's files; `.crt`, `.key` and `.pem` exist.
     pub(crate) fn server_file(&self, kind: KeyKind) -> String {
-        self.file(if kind == KeyKind::Rsa2048 { "rsa" } else { "ec" })
+        self.file(match kind {
+            KeyKind::Rsa2048 => "rsa",
+            KeyKind::Rsa4096 => "heavy",
+            KeyKind::EcdsaP256 | KeyKind::Ed25519 => "ec",
+        })
     }
 
     /// Path of a file: `ca.crt`, or `client` and `upstream` with `.crt`, `.key` or `.pem`.

@@ -179,16 +179,29 @@ pub(crate) enum Layout {
 /// Rates with different numbers of workers.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Threads {
-    /// One for each proxy and number.
+    /// One for each proxy, work and number.
     pub(crate) samples: Vec<ThreadsSample>,
     /// Why a proxy has not all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) failed: BTreeMap<String, String>,
 }
 
+/// What workers are kept busy with.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// Requests in clear text, of which load and upstream have their share.
+    #[default]
+    Requests,
+    /// New TLS connections by a key that makes nearly all of the work the proxy's.
+    Handshakes,
+}
+
 /// One proxy with so many workers.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ThreadsSample {
+    /// With what.
+    #[serde(default)]
+    pub(crate) work: Work,
     /// Proxy.
     pub(crate) peer: String,
     /// Workers.

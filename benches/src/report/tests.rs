@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{failures, load_line, made, tables, with_tables};
 use crate::results::{
     Beside, Counted, Entry, Fairness, FairnessSample, IdleSample, InstructionsSample, Latency, Layout,
-    LoadSamples, LookupSample, Measured, Results, RoutesSample, Sample, Threads, ThreadsSample, Turn,
+    LoadSamples, LookupSample, Measured, Results, RoutesSample, Sample, Threads, ThreadsSample, Turn, Work,
 };
 use crate::scenario::Scenario;
 
@@ -105,15 +105,23 @@ fn instructions_workers_and_fairness_have_tables_of_their_own() {
     assert!(text.contains("| instructions of row a / nginx | 0.4 | 0.50 |"), "{text}");
 
     let workers = |workers: usize, rate: f64, busiest: f64| ThreadsSample {
+        work: Work::Requests,
         peer: "plenipo".to_owned(),
         workers,
         turns: vec![Turn { rate, per_cpu_second: 50_000.0, busiest }],
     };
-    let threads =
-        Threads { samples: vec![workers(1, 30_000.0, 1.0), workers(2, 45_000.0, 0.6)], ..Threads::default() };
+    let shaken = ThreadsSample { work: Work::Handshakes, ..workers(2, 900.0, 0.5) };
+    let threads = Threads {
+        samples: vec![workers(1, 30_000.0, 1.0), workers(2, 45_000.0, 0.6), shaken],
+        ..Threads::default()
+    };
     let text = page(Scenario::Threads, Measured::Threads(threads));
     assert!(
-        text.contains("| plenipo | 30000 | 45000 | 1.50 | 50000 | 50000 | 1.00 | 60/60/60 % |"),
+        text.contains("| requests | plenipo | 30000 | 45000 | 1.50 | 50000 | 50000 | 1.00 | 60/60/60 % |"),
+        "{text}"
+    );
+    assert!(
+        text.contains("| handshakes, RSA-4096 | plenipo | – | 900 | – | – | 50000 | – | 50/50/50 % |"),
         "{text}"
     );
 

@@ -4,18 +4,21 @@ use std::fmt::Write;
 
 use super::{NOTHING, failures};
 use crate::peer::Peer;
-use crate::results::{Threads, ThreadsSample, Turn};
+use crate::results::{Threads, ThreadsSample, Turn, Work};
 use crate::summary::Summary;
 
 /// Medians by proxy, with one worker and with two.
 pub(super) fn threads(threads: &Threads) -> String {
     let mut text = String::from(
-        "| proxy | requests a second, 1 worker | 2 workers | gain | requests per CPU second, 1 worker | 2 workers | gain | busiest of 2 |\n|---|---|---|---|---|---|---|---|\n",
+        "| load | proxy | a second, 1 worker | 2 workers | gain | per CPU second, 1 worker | 2 workers | gain | busiest of 2 |\n|---|---|---|---|---|---|---|---|---|\n",
     );
-    for peer in Peer::ALL {
+    let works = [(Work::Requests, "requests"), (Work::Handshakes, "handshakes, RSA-4096")];
+    for ((work, load), peer) in works.into_iter().flat_map(|work| Peer::ALL.map(|peer| (work, peer))) {
         let sample = |workers: usize| {
             let mut samples = threads.samples.iter();
-            samples.find(|sample| sample.workers == workers && sample.peer == peer.to_string())
+            samples.find(|sample| {
+                (sample.work, sample.workers) == (work, workers) && sample.peer == peer.to_string()
+            })
         };
         let (one, two) = (sample(1), sample(2));
         if one.is_none() && two.is_none() {
@@ -29,7 +32,7 @@ pub(super) fn threads(threads: &Threads) -> String {
             },
         );
         let (rates, efficiency) = (pair(one, two, rate), pair(one, two, per_cpu_second));
-        let _ = writeln!(text, "| {peer} | {rates} | {efficiency} | {busiest} |");
+        let _ = writeln!(text, "| {load} | {peer} | {rates} | {efficiency} | {busiest} |");
     }
     text + &failures("threads", &threads.failed)
 }
