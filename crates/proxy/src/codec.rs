@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -22,6 +23,25 @@ pub(crate) enum Incoming {
     Http2(http2::body::Body),
     /// Of a message that hyper reads.
     Hyper(hyper::body::Incoming),
+}
+
+/// The body of an answer, as the stages give it to a codec.
+pub(crate) trait AnswerBody: Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin {
+    /// The next piece of it, at most so long, on its way from socket to socket; none where frames have to be asked for: there
+    /// is nothing yet, or it does not come in bulk, or from no socket in clear text, or to its end.
+    fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let _ = most;
+        None
+    }
+
+    /// For so long the client may take nothing of what is sent; none = for ever. Asked where the connection cannot tell, as it
+    /// serves others too.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The client has taken nothing for that long: nothing more is sent.
+    fn abandon(&mut self) {}
 }
 
 /// Why an exchange came to no good end.

@@ -14,13 +14,12 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as HttpBody;
 
 use super::Error;
 use super::encode::{Asked, Case, Framing};
-use crate::codec::Incoming;
+use crate::codec::{AnswerBody, Incoming};
 use crate::gate::Gate;
 use crate::io::Prefixed;
 use crate::message::{Request, Response, ResponseHead};
@@ -55,7 +54,7 @@ pub(crate) fn serve<F, B>(
 ) -> impl Future<Output = Result<(), Error>>
 where
     F: Future<Output = Response<B>>,
-    B: Answer,
+    B: AnswerBody,
 {
     // Before the future, which is to be small.
     let wire = Shared(Rc::new(RefCell::new(Wire::new(gate, rules))));
@@ -70,13 +69,6 @@ where
         wire.shut_down().await;
         Ok(())
     }
-}
-
-/// The body of an answer.
-pub(crate) trait Answer: HttpBody<Data = Bytes> + Unpin {
-    /// The next piece of it, at most so long, on its way from socket to socket; none where frames have to be asked for: there
-    /// is nothing yet, or it does not come in bulk, or from no socket in clear text, or to its end.
-    fn pipe(&mut self, most: u64) -> Option<Pipe>;
 }
 
 /// What is still to be sent of an answer.
@@ -143,7 +135,7 @@ impl Shared {
     ) -> Result<bool, Error>
     where
         F: Future<Output = Response<B>>,
-        B: Answer,
+        B: AnswerBody,
     {
         let Received { head, decoder, mut asked } = *received;
         let request = Request { head, body: Incoming::Request(Body::new(&self.0, decoder)) };
@@ -174,7 +166,7 @@ impl Shared {
     }
 
     /// Sends a response; tells whether the connection may go on behind it.
-    async fn send<B: Answer>(&self, response: Response<B>, asked: Asked) -> Result<bool, Error> {
+    async fn send<B: AnswerBody>(&self, response: Response<B>, asked: Asked) -> Result<bool, Error> {
         let Response { head, body } = response;
         let size = (!body.is_end_stream()).then(|| body.size_hint());
         let (framing, keep_alive) = self.0.borrow_mut().begin(&head, size, asked)?;
@@ -192,7 +184,7 @@ impl Shared {
     }
 
     /// Sends the rest of a response. Ready when that was all.
-    fn poll_send(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_send(&self, rest: &mut Rest<impl AnswerBody>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
             let gathered = self.poll_gather(rest, cx);
             let waits_for_room = !self.has_room(rest);
@@ -210,7 +202,7 @@ impl Shared {
     }
 
     /// Takes what there is of the body, as long as there is room. Ready when that was all of it.
-    fn poll_gather(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_gather(&self, rest: &mut Rest<impl AnswerBody>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while let Some(source) = &mut rest.body {
             if rest.pipe.is_some() || !self.0.borrow().has_room() {
                 return Poll::Pending;
@@ -236,12 +228,12 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    fn has_room(&self, rest: &Rest<impl Answer>) -> bool {
+    fn has_room(&self, rest: &Rest<impl AnswerBody>) -> bool {
         rest.pipe.is_none() && self.0.borrow().has_room()
     }
 
     /// Sends what was taken.
-    fn poll_flush(&self, rest: &mut Rest<impl Answer>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&self, rest: &mut Rest<impl AnswerBody>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self.0.borrow_mut();
         ready!(wire.poll_flush(cx))?;
         if let Some(pipe) = &mut rest.pipe {

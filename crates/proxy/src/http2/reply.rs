@@ -10,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Body;
 use tokio::time::{Instant, Sleep};
 
 use super::connection;
 use super::stream::{self, Over};
 use super::{frame, hpack};
+use crate::codec::AnswerBody;
 use crate::fields::Fields;
 use crate::http1::encode::with_date;
 use crate::message::{Response, ResponseHead};
@@ -24,15 +24,6 @@ use crate::message::{Response, ResponseHead};
 pub(crate) struct Respond {
     connection: connection::Shared,
     stream: stream::Shared,
-}
-
-/// The body of an answer.
-pub(crate) trait AnswerBody: Body<Data = Bytes, Error: Error + 'static> + Unpin {
-    /// For so long the client may take nothing of what is sent; none = for ever.
-    fn patience(&self) -> Option<Duration>;
-
-    /// The client has taken nothing for that long: the stream is reset.
-    fn abandon(&mut self);
 }
 
 /// Why an answer ended early: the client knows that itself, or is told this.

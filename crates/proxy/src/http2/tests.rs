@@ -8,65 +8,33 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::MapErr;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::Notify;
 
 use super::outbox::Outbox;
-use super::reply::{AnswerBody, Respond, reply};
+use super::reply::{Respond, reply};
 use super::server::{Rules, serve};
-use crate::codec::Incoming;
+use crate::codec::{self, AnswerBody, Incoming};
 use crate::io::Source;
 use crate::message;
 
 const RULES: Rules =
     Rules { streams: 100, head: 16 * 1024, window: (64 * 1024, 1024 * 1024), resets: (50, 256) };
 
-/// A body that may be left alone for ever.
-struct Plain<B>(B);
-
-impl<B: http_body::Body + Unpin> http_body::Body for Plain<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.get_mut().0).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.0.size_hint()
-    }
-}
-
-impl<B> AnswerBody for Plain<B>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::error::Error + 'static,
+impl AnswerBody for Full<Bytes> {}
+impl AnswerBody for Empty<Bytes> {}
+impl<F: FnMut(codec::Error) -> io::Error> AnswerBody for MapErr<Incoming, F> {}
+impl<S> AnswerBody for StreamBody<S> where
+    S: futures_util::Stream<Item = io::Result<http_body::Frame<Bytes>>> + Unpin
 {
-    fn patience(&self) -> Option<Duration> {
-        None
-    }
-
-    fn abandon(&mut self) {}
-}
-
-/// As the stages give it.
-fn plain<B>(answer: Response<B>) -> message::Response<Plain<B>> {
-    message::Response::from(answer).map(Plain)
 }
 
 /// Runs on a thread's own tasks, as data threads do.
@@ -133,16 +101,12 @@ async fn client(
     (requests.ready().await.expect("ready"), writes)
 }
 
-fn answering<B>(
+fn answering<B: AnswerBody + 'static>(
     make: impl Fn(message::Request<Incoming>) -> Response<B> + 'static,
-) -> impl FnMut(message::Request<Incoming>, Respond)
-where
-    B: http_body::Body<Data = Bytes> + Unpin + 'static,
-    B::Error: std::error::Error + 'static,
-{
+) -> impl FnMut(message::Request<Incoming>, Respond) {
     move |request, respond| {
         let answer = make(request);
-        tokio::task::spawn_local(reply(Box::pin(async { plain(answer) }), respond));
+        tokio::task::spawn_local(reply(Box::pin(async { answer.into() }), respond));
     }
 }
 
@@ -175,7 +139,7 @@ fn answers_that_are_ready_together_are_one_write() {
                 // The 15 before wait; the last one lets all go.
                 let answer = async move {
                     told.notified().await;
-                    plain(Response::new(Full::new(Bytes::from(vec![b'x'; length]))))
+                    Response::new(Full::new(Bytes::from(vec![b'x'; length]))).into()
                 };
                 tokio::task::spawn_local(reply(Box::pin(answer), respond));
             };
@@ -334,7 +298,7 @@ fn a_client_that_resets_ends_what_answers_it() {
             let gone = Gone(Rc::clone(&kept), Rc::clone(&told));
             let answer = async move {
                 let _gone = gone;
-                pending::<message::Response<Plain<Full<Bytes>>>>().await
+                pending::<message::Response<Full<Bytes>>>().await
             };
             tokio::task::spawn_local(reply(Box::pin(answer), respond));
         };
@@ -357,7 +321,7 @@ fn who_leaves_finishes_what_is_under_way() {
             let gone = Rc::clone(&gone);
             let answer = async move {
                 gone.notified().await;
-                plain(Response::new(Full::new(Bytes::from_static(b"late"))))
+                Response::new(Full::new(Bytes::from_static(b"late"))).into()
             };
             tokio::task::spawn_local(reply(Box::pin(answer), respond));
         };

@@ -21,12 +21,10 @@ use super::patience::Patience;
 use super::{HttpConnection, STALLED};
 use crate::alarm::Alarm;
 use crate::body::{BodyError, Inbound, passed};
-use crate::codec::Incoming;
+use crate::codec::{AnswerBody, Incoming};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::headers::grpc_status;
-use crate::http1::server::Answer;
-use crate::http2::reply::AnswerBody;
 use crate::message::ResponseHead;
 use crate::metrics::{RequestLabels, known_method};
 use crate::pipe::Pipe;
@@ -332,21 +330,6 @@ impl Body for ResponseBody {
     }
 }
 
-impl Answer for ResponseBody {
-    fn pipe(&mut self, most: u64) -> Option<Pipe> {
-        let Kind::Upstream(body) = &mut self.kind else { return None };
-        let pipe = body.pipe(most)?;
-        let ended = body.is_end_stream();
-        if let Some(finish) = &mut self.finish {
-            finish.came(pipe.held(), ended);
-        }
-        if ended {
-            self.end(true);
-        }
-        Some(pipe)
-    }
-}
-
 impl ResponseBody {
     fn count(&mut self, frame: Frame<Bytes>, last: bool) -> Frame<Bytes> {
         let frame = passed(frame);
@@ -361,6 +344,19 @@ impl ResponseBody {
 }
 
 impl AnswerBody for ResponseBody {
+    fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let Kind::Upstream(body) = &mut self.kind else { return None };
+        let pipe = body.pipe(most)?;
+        let ended = body.is_end_stream();
+        if let Some(finish) = &mut self.finish {
+            finish.came(pipe.held(), ended);
+        }
+        if ended {
+            self.end(true);
+        }
+        Some(pipe)
+    }
+
     fn patience(&self) -> Option<Duration> {
         self.patience
     }

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{pair, run};
 use crate::body::RequestBody;
+use crate::codec::AnswerBody;
 use crate::codec::Incoming;
 use crate::fields::Fields;
 use crate::framing::Framing;
@@ -16,14 +17,14 @@ use crate::gate::{Activity, Gate, Times};
 use crate::http1::Error;
 use crate::http1::client::Connection;
 use crate::http1::encode::{Case, Head};
-use crate::http1::server::{Answer, Rules, serve};
+use crate::http1::server::{Rules, serve};
 use crate::io::Stream;
 use crate::pipe::{self, Pipe};
 
 const MIB: usize = 1024 * 1024;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-impl Answer for Incoming {
+impl AnswerBody for Incoming {
     fn pipe(&mut self, most: u64) -> Option<Pipe> {
         Self::pipe(self, most)
     }

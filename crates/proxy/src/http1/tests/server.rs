@@ -79,11 +79,7 @@ pub(super) enum Strictness {
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-impl crate::http1::server::Answer for BoxBody<Bytes, Infallible> {
-    fn pipe(&mut self, _: u64) -> Option<crate::pipe::Pipe> {
-        None
-    }
-}
+impl crate::codec::AnswerBody for BoxBody<Bytes, Infallible> {}
 
 /// Reads the whole request and answers by its path.
 async fn service(seen: Rc<RefCell<Vec<Seen>>>, request: Request<Incoming>) -> Answer {
