@@ -191,10 +191,6 @@ impl Connection {
             return self.trailers(head, block).map(|()| None);
         }
         self.last = id;
-        if self.leaving == Leaving::Known {
-            // The client knew that nobody would serve it.
-            return Ok(None);
-        }
         let ended = head.has(frame::END_STREAM);
         let request = block.into_request();
         let request = request.and_then(|head| Ok((block::length(&head.headers)?, head)));
@@ -203,7 +199,10 @@ impl Connection {
             _ => Ok((length, head)),
         });
         let reason = match request {
-            Ok((length, head)) if self.open() < self.rules.streams as usize => {
+            // Who knows that we leave sends no more; and there are only so many at a time.
+            Ok((length, head))
+                if self.leaving != Leaving::Known && self.open() < self.rules.streams as usize =>
+            {
                 self.worth.carried(bytes.len());
                 let stream = self.begin(length.filter(|_| !ended), ended);
                 return Ok(Some(Received { head, stream }));
@@ -308,12 +307,13 @@ impl Connection {
         }
         stream.length = left.flatten();
         self.worth.carried(data.len());
-        let kept = if stream.unread { 0 } else { data.len() };
-        if kept > 0 {
+        if stream.unread {
+            self.took_of_all(payload.len());
+        } else {
             stream.data.extend_from_slice(data);
             stream.wake_reader();
+            self.took(stream, payload.len() - data.len());
         }
-        self.took(stream, payload.len() - kept);
         if ended {
             self.heard_all(stream);
         }

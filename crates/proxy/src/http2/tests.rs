@@ -1,5 +1,6 @@
 //! The server against the `h2` crate's client, on a stream that shows each write.
 
+mod frames;
 mod outbox;
 
 use std::cell::{Cell, RefCell};
