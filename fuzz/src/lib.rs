@@ -4,6 +4,7 @@
 mod connection;
 mod framing;
 mod http1;
+mod http2;
 mod request;
 mod routes;
 mod template;
@@ -16,6 +17,7 @@ mod replay;
 pub use connection::{client_hello, proxy_protocol};
 pub use framing::framing;
 pub use http1::http1;
+pub use http2::http2;
 pub use request::{forwarded_for, path_host};
 pub use routes::routes;
 pub use template::template;

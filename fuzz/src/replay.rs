@@ -64,3 +64,8 @@ fn framing() {
 fn http1() {
     replay("http1", crate::http1);
 }
+
+#[test]
+fn http2() {
+    replay("http2", crate::http2);
+}

@@ -57,5 +57,7 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod promises;
 #[cfg(test)]
 mod tests;

@@ -47,10 +47,10 @@ mod upstream;
 mod worker;
 pub mod xfcc;
 
-/// The codec of HTTP/1 beside hyper's, for the fuzzer.
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub use http1::tests::alike;
 pub use metrics::Measurements;
 pub use snapshot::Snapshot;
 pub use start::{Handle, Proxy, Settings};
+/// The codec of HTTP/1 beside hyper's, and what holds of that of HTTP/2, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use {http1::tests::alike, http2::promises};

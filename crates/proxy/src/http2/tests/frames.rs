@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::connection::{Connection, Leaving};
 use super::super::frame::{self, Head};
+use super::super::promises;
 use super::super::receive::Receiver;
 use super::super::stream::{self, Over};
 use super::RULES;
@@ -414,26 +415,16 @@ fn who_leaves_takes_what_was_on_its_way() {
 }
 
 proptest! {
-    /// Whatever comes, it is taken or refused, in bounded memory, and the same however it is cut.
     #[test]
     fn any_frames_are_taken_or_refused(
         frames in proptest::collection::vec(
             (0..11u8, any::<u8>(), 0..8u32, proptest::collection::vec(any::<u8>(), 0..40)), 0..40),
-        cut in 1..50usize,
+        length in 1..50usize,
     ) {
-        let bytes: Vec<u8> = frames
-            .iter()
-            .flat_map(|(kind, flags, stream, payload)| match kind {
-                10 => get(*stream),
-                kind => frame_of(*kind, *flags, *stream, payload),
-            })
-            .collect();
-        let (mut whole, mut pieces) = (Stage::new(), Stage::new());
-        let heard = whole.hear(&bytes);
-        let in_pieces = bytes.chunks(cut).try_for_each(|piece| pieces.hear(piece));
-        prop_assert_eq!(heard, in_pieces);
-        prop_assert_eq!(whole.said(), pieces.said());
-        prop_assert_eq!(whole.streams.len(), pieces.streams.len());
-        prop_assert!(whole.connection.open() <= whole.streams.len());
+        let frames = frames.iter().flat_map(|(kind, flags, stream, payload)| match kind {
+            10 => get(*stream),
+            kind => frame_of(*kind, *flags, *stream, payload),
+        });
+        promises::frames(&frames.collect::<Vec<_>>(), length);
     }
 }
