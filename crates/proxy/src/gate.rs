@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -56,6 +56,8 @@ pub(crate) struct Gate {
     /// Since when the client has taken nothing of what waits to be written.
     unread_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// Whom the timer wakes.
+    waits: Option<Waker>,
     /// Where the stages answer what the gate refuses, the answer to a head that does not come to its end.
     stages_answer: Option<Bytes>,
     /// Fields over several lines are made several fields.
@@ -87,6 +89,7 @@ impl Gate {
             head_since: Some(now),
             unread_since: None,
             timer,
+            waits: None,
             stages_answer: None,
             unfolds: false,
             lingers_until: None,
@@ -133,10 +136,16 @@ impl Gate {
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let deadline = self.deadline();
+            let told = self.waits.as_ref().is_some_and(|waits| waits.will_wake(cx.waker()));
             if self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
+            } else if told && !self.timer.is_elapsed() {
+                return Poll::Pending;
             }
-            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.waits = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             let deadline = self.deadline();
             if deadline <= Instant::now() {
                 return Poll::Ready(());
