@@ -14,7 +14,7 @@ pub(crate) mod unfold;
 use plenipo_model::Desync;
 
 use desync::Judgement;
-use head::{End, body_after, check_request_line, end_of_head, field, folded};
+use head::{Reading, check_request_line, field, folded};
 
 /// Bound on the extension of one chunk; nobody needs one, and it is a known way to keep a parser busy.
 const MAX_CHUNK_LINE: usize = 4096;
@@ -41,8 +41,8 @@ enum State {
 pub struct Framing {
     state: State,
     max_head: usize,
-    /// The head being looked at does not end before here.
-    sought: usize,
+    /// The head being looked at.
+    reading: Reading,
     /// Accept `Content-Length` beside `Transfer-Encoding: chunked` (the latter decides, RFC 9112 §6.1).
     allow_chunked_length: bool,
     /// Look at request lines, too.
@@ -103,7 +103,7 @@ impl Framing {
         Self {
             state: State::Head,
             max_head,
-            sought: 0,
+            reading: Reading::default(),
             allow_chunked_length,
             request_lines: false,
             desync: None,
@@ -202,11 +202,12 @@ impl Framing {
             return Ok(Some(1));
         }
         // A head that comes byte by byte is not read from its beginning for each of them.
-        let length = match end_of_head(rest, std::mem::take(&mut self.sought), lenient)? {
-            End::At(length) => length,
-            End::Beyond(_) if rest.len() > self.max_head => return Err(Violation::HeadTooLarge),
-            End::Beyond(line) => {
-                self.sought = line;
+        let mut reading = std::mem::take(&mut self.reading);
+        let length = match reading.advance(rest, lenient)? {
+            Some(length) => length,
+            None if rest.len() > self.max_head => return Err(Violation::HeadTooLarge),
+            None => {
+                self.reading = reading;
                 return Ok(None);
             }
         };
@@ -217,7 +218,7 @@ impl Framing {
         if self.request_lines {
             check_request_line(head)?;
         }
-        let body = body_after(head, self.allow_chunked_length, lenient);
+        let body = reading.body(self.allow_chunked_length, lenient);
         if let Some(mode) = self.desync
             && !matches!(body, Err(Violation::UnknownCoding | Violation::UnknownVersion))
         {

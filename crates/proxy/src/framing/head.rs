@@ -4,30 +4,92 @@ use memchr::memchr;
 
 use super::{State, Violation};
 
-/// Where a head ends, as far as its bytes have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It is so long, with the empty line that ends it.
-    At(usize),
-    /// In no line that begins before this.
-    Beyond(usize),
+/// A head, as far as it has come. Each of its lines is looked at once; what is wrong with one is told when all are there.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// The next line begins here.
+    at: usize,
+    /// The first that was found.
+    violation: Option<Violation>,
+    http_10: bool,
+    length: Option<u64>,
+    chunked: bool,
 }
 
-/// The end of the head at the front of `bytes`, sought from the beginning of the line at `start` on. Every line must end with
-/// CRLF, or (when lenient) with LF alone.
-pub(super) fn end_of_head(bytes: &[u8], mut start: usize, lenient: bool) -> Result<End, Violation> {
-    while let Some(at) = memchr(b'\n', &bytes[start..]) {
-        let end = start + at;
-        let line = &bytes[start..end];
-        if !line.ends_with(b"\r") && !lenient {
-            return Err(Violation::Malformed("a line ends with a bare LF"));
+impl Reading {
+    /// Looks at what is new of the head at the front of `bytes`; its length, with the empty line that ends it, when it is
+    /// complete. Every line must end with CRLF, or (when lenient) with LF alone.
+    pub(super) fn advance(&mut self, bytes: &[u8], lenient: bool) -> Result<Option<usize>, Violation> {
+        while let Some(at) = memchr(b'\n', &bytes[self.at..]) {
+            let end = self.at + at;
+            let line = match &bytes[self.at..end] {
+                [line @ .., b'\r'] => line,
+                line if lenient => line,
+                _ => return Err(Violation::Malformed("a line ends with a bare LF")),
+            };
+            if line.is_empty() {
+                return Ok(Some(end + 1));
+            }
+            if self.violation.is_none() {
+                let sound = if self.at == 0 { self.request_line(line) } else { self.field(line, lenient) };
+                self.violation = sound.err();
+            }
+            self.at = end + 1;
         }
-        if matches!(line, b"" | b"\r") {
-            return Ok(End::At(end + 1));
-        }
-        start = end + 1;
+        Ok(None)
     }
-    Ok(End::Beyond(start))
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Violation> {
+        // As with values of fields.
+        if line.iter().fold(false, |found, byte| found | (*byte == b'\r') | (*byte == b'#')) {
+            return Err(Violation::Malformed(match line.contains(&b'\r') {
+                true => "a bare CR inside a line",
+                // The parser behind this drops it in silence, where another may route by it.
+                false => "a fragment in the request's target",
+            }));
+        }
+        if !line.ends_with(b" HTTP/1.1") {
+            self.http_10 = line.ends_with(b" HTTP/1.0");
+            let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+            if version.starts_with(b"HTTP/") && !matches!(&version[5..], b"1.1" | b"1.0") {
+                return Err(Violation::UnknownVersion);
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8], lenient: bool) -> Result<(), Violation> {
+        let (name, value) = field(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let stated = content_length(value)?;
+            if self.length.replace(stated).is_some_and(|before| !lenient || before != stated) {
+                return Err(Violation::Malformed("Content-Length is given more than once"));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let value = trim(value);
+            if value.split(|byte| *byte == b',').any(is_other_coding) {
+                return Err(Violation::UnknownCoding);
+            }
+            if self.chunked || self.http_10 || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Violation::Malformed("a Transfer-Encoding other than 'chunked'"));
+            }
+            self.chunked = true;
+        }
+        Ok(())
+    }
+
+    /// What follows the head, now that it is complete.
+    pub(super) fn body(&self, allow_chunked_length: bool, lenient: bool) -> Result<State, Violation> {
+        match (self.violation, self.chunked, self.length) {
+            (Some(violation), ..) => Err(violation),
+            (None, true, Some(_)) if !allow_chunked_length && !lenient => {
+                Err(Violation::Malformed("Content-Length and Transfer-Encoding together"))
+            }
+            (None, true, _) => Ok(State::ChunkSize),
+            (None, false, Some(0) | None) => Ok(State::Head),
+            (None, false, Some(length)) => Ok(State::Body(length)),
+        }
+    }
 }
 
 /// Splits a field line, refusing what RFC 9112 §5 does not allow.
@@ -68,18 +130,9 @@ fn is_token(byte: u8) -> bool {
     TOKENS[usize::from(byte)]
 }
 
-/// The lines of a head, without their ends.
-fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let at = memchr(b'\n', rest)?;
-        let line = &rest[..at];
-        rest = &rest[at + 1..];
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
-    })
-}
-
+/// What is wrong with a head that has a field over several lines.
 pub(super) fn folded(head: &[u8]) -> Violation {
-    match end_of_head(head, 0, false) {
+    match Reading::default().advance(head, false) {
         Ok(_) => Violation::Folded,
         Err(bare) => bare,
     }
@@ -97,52 +150,6 @@ pub(super) fn check_request_line(head: &[u8]) -> Result<(), Violation> {
         && version.is_some_and(|version| version.starts_with(b"HTTP/"))
         && parts.next().is_none();
     if sound { Ok(()) } else { Err(Violation::Malformed("the request line is malformed")) }
-}
-
-/// What follows a complete head.
-pub(super) fn body_after(head: &[u8], allow_chunked_length: bool, lenient: bool) -> Result<State, Violation> {
-    let mut lines = lines(head);
-    let request_line = lines.next().unwrap_or_default();
-    if request_line.contains(&b'\r') {
-        return Err(Violation::Malformed("a bare CR inside a line"));
-    }
-    // The parser behind this drops it in silence, where another may route by it.
-    if request_line.contains(&b'#') {
-        return Err(Violation::Malformed("a fragment in the request's target"));
-    }
-    let http_10 = request_line.ends_with(b" HTTP/1.0");
-    let version = request_line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    if version.starts_with(b"HTTP/") && !matches!(&version[5..], b"1.1" | b"1.0") {
-        return Err(Violation::UnknownVersion);
-    }
-    let mut length = None;
-    let mut chunked = false;
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = field(line)?;
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let stated = content_length(value)?;
-            if length.replace(stated).is_some_and(|before| !lenient || before != stated) {
-                return Err(Violation::Malformed("Content-Length is given more than once"));
-            }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            let value = trim(value);
-            if value.split(|byte| *byte == b',').any(is_other_coding) {
-                return Err(Violation::UnknownCoding);
-            }
-            if chunked || http_10 || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Violation::Malformed("a Transfer-Encoding other than 'chunked'"));
-            }
-            chunked = true;
-        }
-    }
-    match (chunked, length) {
-        (true, Some(_)) if !allow_chunked_length && !lenient => {
-            Err(Violation::Malformed("Content-Length and Transfer-Encoding together"))
-        }
-        (true, _) => Ok(State::ChunkSize),
-        (false, Some(0) | None) => Ok(State::Head),
-        (false, Some(length)) => Ok(State::Body(length)),
-    }
 }
 
 /// One of the registered transfer codings that nobody uses between hops.
