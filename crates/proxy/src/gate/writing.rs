@@ -80,6 +80,8 @@ impl Gate {
         }
         if let Poll::Ready(Ok(bytes)) = &written {
             self.moved = Instant::now();
+            // Of what ended before, this is the end.
+            self.activity.settled.set(false);
             self.unread_since = None;
             self.activity.written.set(self.activity.written.get() + *bytes as u64);
         }

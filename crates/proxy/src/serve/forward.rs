@@ -174,6 +174,7 @@ pub(super) async fn forward(
     let balancer = server.model.balancer.as_deref();
     let tries = retry::Tries::new(&http, &cluster, rule, (key, endpoint), balancer, &patience);
     let result = tries.run(&mut outgoing, &mut exchange).await;
+    let heard = tries.heard_at();
     if let Some(body) = &outgoing.body {
         exchange.bytes_received = body.borrow().bytes();
     }
@@ -202,7 +203,7 @@ pub(super) async fn forward(
     let finish = Finish::new(&http, server, Some(route), exchange.answered())
         .until_drained(upstream, address)
         .upstream(cluster, lease, admission, outgoing.body)
-        .until(patience);
+        .until(patience, heard);
     answer::from_upstream(&http, server, route, parts, body, finish)
 }
 

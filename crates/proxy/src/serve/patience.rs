@@ -35,6 +35,11 @@ impl Patience {
         Self { begun, timeout, idle, request: request.cloned() }
     }
 
+    /// When it began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// How long there may be no byte.
     pub(super) fn idle(&self) -> Option<Duration> {
         self.idle
@@ -43,6 +48,9 @@ impl Patience {
     /// When it will be at an end, as things stand now, and why; later looks may find a later moment, never an earlier
     /// one. `heard` is the last time that the upstream said something.
     pub(super) fn end(&self, heard: Option<Instant>) -> Option<(Instant, Failure)> {
+        if self.timeout.is_none() && self.idle.is_none() {
+            return None;
+        }
         let (complete, moved) = match &self.request {
             None => (true, self.begun),
             Some(request) => {

@@ -111,10 +111,10 @@ impl Finish {
             http: Rc::clone(http),
             server: Arc::clone(server),
             route: route.map(Arc::clone),
-            exchange,
             upstream: None,
             patience: None,
-            heard: Instant::now(),
+            heard: exchange.begun,
+            exchange,
             alarm: None,
             drained: None,
         })
@@ -132,8 +132,9 @@ impl Finish {
         self
     }
 
-    pub(super) fn until(mut self: Box<Self>, patience: Patience) -> Box<Self> {
-        self.patience = Some(patience);
+    /// The body has so much time; its upstream was last `heard` when its head came.
+    pub(super) fn until(mut self: Box<Self>, patience: Patience, heard: Instant) -> Box<Self> {
+        (self.patience, self.heard) = (Some(patience), heard);
         self
     }
 

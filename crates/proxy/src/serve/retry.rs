@@ -53,6 +53,8 @@ pub(super) struct Tries<'a> {
     patience: &'a Patience,
     /// Who is asked and has not answered yet.
     asked: Cell<Option<SocketAddr>>,
+    /// When the last of those asked answered, or failed to.
+    heard: Cell<Instant>,
 }
 
 /// What earlier attempts leave for later ones.
@@ -103,7 +105,13 @@ impl<'a> Tries<'a> {
         patience: &'a Patience,
     ) -> Self {
         let (key, endpoint) = stays;
-        Self { http, cluster, rule, key, endpoint, balancer, patience, asked: Cell::new(None) }
+        let (asked, heard) = (Cell::new(None), Cell::new(patience.begun()));
+        Self { http, cluster, rule, key, endpoint, balancer, patience, asked, heard }
+    }
+
+    /// When the head of the answer came, where there is one.
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard.get()
     }
 
     /// Tries until there is an answer to pass on, or no attempt is left.
@@ -197,10 +205,9 @@ impl<'a> Tries<'a> {
         };
         exchange.upstream = Some(address);
         let protocol = upstream.protocol(exchange.version);
-        let lease = self
-            .cluster
-            .lease((address, outgoing.host(), protocol), self.rule.priority, &self.http.facts, fresh)
-            .await;
+        let host = upstream.model.tls.as_ref().and_then(|_| outgoing.host());
+        let wanted = (address, host, protocol);
+        let lease = self.cluster.lease(wanted, self.rule.priority, &self.http.facts, fresh).await;
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(error) => return self.unconnected(exchange, &mut before.tried, address, &error),
@@ -226,7 +233,8 @@ impl<'a> Tries<'a> {
             }
         };
         self.asked.set(None);
-        let elapsed = sent.elapsed();
+        self.heard.set(Instant::now());
+        let elapsed = self.heard.get() - sent;
         exchange.upstream_time = Some(elapsed);
         match response {
             Ok(response) if self.refuses(response.headers()) => Outcome::Failed(Failure::BadResponse),
