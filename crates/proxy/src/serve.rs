@@ -22,6 +22,7 @@ mod upgrade;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -237,7 +238,10 @@ async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Resp
                 let location = redirect::location(rule, &model.matches.path, &arrived);
                 answer::redirect(&http, &server, Some(model), arrived.exchange, rule.status, &location)
             }
-            Action::Forward(forward) => forward::forward(http, &server, picked, forward, arrived).await,
+            Action::Forward(forward) => {
+                // Pinned where it is made: it is large, and to be moved is to be copied.
+                pin!(forward::forward(http, &server, picked, forward, arrived)).await
+            }
         };
     }
 }
