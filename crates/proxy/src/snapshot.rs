@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use plenipo_model::{
     Accepts, Edge, HostPattern, HttpServer, Listener, Source, TcpRoute, Transport, UdpRoute,
 };
@@ -101,6 +101,8 @@ pub struct CompiledHttp {
     pub(crate) kept_request: Vec<HeaderName>,
     /// Some host believes somebody about its clients' certificates.
     pub(crate) believes: bool,
+    /// What responses say that they are from; none leaves what the upstream says.
+    pub(crate) server_name: Option<HeaderValue>,
 }
 
 /// A relay behind a chain.

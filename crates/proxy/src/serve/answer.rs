@@ -258,9 +258,8 @@ fn complete(
     exchange: &mut Exchange,
     parts: &mut ResponseHead,
 ) {
-    if let Some(name) = server.model.server_name.as_deref().and_then(|name| HeaderValue::from_str(name).ok())
-    {
-        parts.headers.insert(header::SERVER, name);
+    if let Some(name) = &server.server_name {
+        parts.headers.insert(header::SERVER, name.clone());
     }
     let target = exchange.target.and_then(|place| target(route?, place));
     let edits = [

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use plenipo_model::{
     Accepts, Chain, ChainTls, Edge, HostPattern, HttpServer, Listener, Serve, Source, TcpRoute, TcpTarget,
 };
@@ -139,8 +140,18 @@ impl<'a> Build<'a> {
             let before = self.previous.map(|previous| &previous.keys);
             CompiledAuthentication::new(model, &mut self.keys, before, &mut self.problems)
         });
-        let model = Arc::clone(server);
-        Arc::new(CompiledHttp { model, hosts, names, own, authentication, log, kept_request, believes })
+        let server_name = server.server_name.as_deref().and_then(|name| HeaderValue::from_str(name).ok());
+        Arc::new(CompiledHttp {
+            model: Arc::clone(server),
+            hosts,
+            names,
+            own,
+            authentication,
+            log,
+            kept_request,
+            believes,
+            server_name,
+        })
     }
 
     fn tcp(&mut self, route: &Arc<TcpRoute>) -> Arc<CompiledTcp> {
