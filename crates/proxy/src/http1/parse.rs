@@ -3,6 +3,11 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, ETAG, HOST, LAST_MODIFIED, ORIGIN, REFERER, SERVER,
+    SET_COOKIE, TRANSFER_ENCODING, USER_AGENT, VARY,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use httparse::{Header, Status};
 use hyper::ext::ReasonPhrase;
@@ -66,7 +71,7 @@ pub(super) fn trailers(section: &Bytes, most: usize) -> Result<HeaderMap, Error>
     match httparse::parse_headers(section, &mut fields).map_err(malformed)? {
         Status::Complete((_, fields)) => {
             let text = Text { read: section, copy: section.clone() };
-            fields.iter().map(|parsed| field_of(&text, parsed)).collect()
+            fields_of(&text, fields).map(HeaderMap::from)
         }
         Status::Partial => Err(Error::Malformed("the trailers are malformed")),
     }
@@ -180,21 +185,45 @@ fn version(minor: Option<u8>) -> Version {
 }
 
 fn fields_of(head: &Text<'_>, parsed: &[Header<'_>]) -> Result<Fields, Error> {
+    const MALFORMED: Error = Error::Malformed("a header field is malformed");
     let mut fields = Fields::with_capacity(parsed.len() + ADDED);
-    for parsed in parsed {
-        let (name, value) = field_of(head, parsed)?;
+    for Header { name, value } in parsed {
+        let name = match usual(name.as_bytes()) {
+            Some(name) => name,
+            None => HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?,
+        };
+        let value = HeaderValue::from_maybe_shared(head.part(value)).map_err(|_| MALFORMED)?;
         fields.append(name, value);
     }
     Ok(fields)
 }
 
-fn field_of(
-    head: &Text<'_>,
-    Header { name, value }: &Header<'_>,
-) -> Result<(HeaderName, HeaderValue), Error> {
-    const MALFORMED: Error = Error::Malformed("a header field is malformed");
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| MALFORMED)?;
-    Ok((name, HeaderValue::from_maybe_shared(head.part(value)).map_err(|_| MALFORMED)?))
+/// The names that most heads have, as they are mostly written: found by a few bytes, with no copy in lower case to be made.
+fn usual(name: &[u8]) -> Option<HeaderName> {
+    Some(match name {
+        b"Host" | b"host" => HOST,
+        b"Date" | b"date" => DATE,
+        b"ETag" | b"etag" => ETAG,
+        b"Vary" | b"vary" => VARY,
+        b"Accept" | b"accept" => ACCEPT,
+        b"Cookie" | b"cookie" => COOKIE,
+        b"Origin" | b"origin" => ORIGIN,
+        b"Server" | b"server" => SERVER,
+        b"Referer" | b"referer" => REFERER,
+        b"Connection" | b"connection" => CONNECTION,
+        b"Set-Cookie" | b"set-cookie" => SET_COOKIE,
+        b"User-Agent" | b"user-agent" => USER_AGENT,
+        b"Content-Type" | b"content-type" => CONTENT_TYPE,
+        b"Authorization" | b"authorization" => AUTHORIZATION,
+        b"Cache-Control" | b"cache-control" => CACHE_CONTROL,
+        b"Last-Modified" | b"last-modified" => LAST_MODIFIED,
+        b"Content-Length" | b"content-length" => CONTENT_LENGTH,
+        b"Accept-Encoding" | b"accept-encoding" => ACCEPT_ENCODING,
+        b"Accept-Language" | b"accept-language" => ACCEPT_LANGUAGE,
+        b"Content-Encoding" | b"content-encoding" => CONTENT_ENCODING,
+        b"Transfer-Encoding" | b"transfer-encoding" => TRANSFER_ENCODING,
+        _ => return None,
+    })
 }
 
 fn malformed(error: httparse::Error) -> Error {
