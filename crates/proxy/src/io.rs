@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A stream of bytes that may be nothing but a socket's own.
@@ -123,6 +123,11 @@ impl Stream {
 }
 
 impl Stream {
+    /// Is there nothing to read, as far as the reactor has told? Of TLS that cannot be known without a look.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.socket().is_some_and(|socket| socket.try_io(Interest::READABLE, || Ok(())).is_err())
+    }
+
     /// Whatever is dropped of this connection from now on ends it by RST.
     pub(crate) fn reset_at_end(&self) {
         let socket = match self {

@@ -144,7 +144,7 @@ struct Reading {
 impl Wire {
     /// Is there a connection on which nothing has come since its last exchange?
     fn is_fresh(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.is_busy() {
+        if !self.is_busy() && self.stream.as_ref().is_some_and(|stream| !stream.is_quiet()) {
             let _ = self.poll_rest(cx);
         }
         self.stream.is_some() && !self.is_busy()
