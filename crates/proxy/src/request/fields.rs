@@ -77,14 +77,7 @@ pub fn check_limits(target_length: usize, headers: &Fields, limits: &HttpLimits)
 /// (gRPC needs it); an upgrade that shall go through, and `transfer-encoding`, are set again by whoever frames the next
 /// hop.
 pub fn strip_hop_by_hop(headers: &mut Fields) {
-    // Most messages have none of these, or one: a pass over the names is cheaper than a look-up for each.
-    let mut found = [false; ENDS_HERE.len()];
-    for name in headers.keys() {
-        if let Some(place) = place_here(name.as_str()) {
-            found[place] = true;
-        }
-    }
-    if found == [false; ENDS_HERE.len()] {
+    if !headers.keys().any(ends_here) {
         return;
     }
     let nominated: HashSet<HeaderName> = headers
@@ -97,45 +90,24 @@ pub fn strip_hop_by_hop(headers: &mut Fields) {
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name.as_str()))
         .collect();
-    let trailers = found[TE_PLACE]
-        && headers.get_all(TE).iter().any(|value| {
-            let mut codings = value.as_bytes().split(|byte| *byte == b',');
-            codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        });
-    if !nominated.is_empty() {
-        // There may be thousands.
-        headers.retain(|name| !nominated.contains(name));
-    }
-    for (name, _) in ENDS_HERE.iter().zip(found).filter(|(_, found)| *found) {
-        headers.remove(name);
-    }
+    let trailers = headers.get_all(TE).iter().any(|value| {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',');
+        codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    headers.retain(|name| !ends_here(name) && !nominated.contains(name));
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
-/// Fields that are meant for one hop.
-static ENDS_HERE: [HeaderName; 6] = [
-    CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-const TE_PLACE: usize = 1;
-
-/// The place of a field in [`ENDS_HERE`]; a match is faster than looking there.
-fn place_here(name: &str) -> Option<usize> {
-    match name {
-        "connection" => Some(0),
-        "te" => Some(TE_PLACE),
-        "transfer-encoding" => Some(2),
-        "upgrade" => Some(3),
-        "keep-alive" => Some(4),
-        "proxy-connection" => Some(5),
-        _ => None,
-    }
+/// Is this a field that is meant for one hop?
+fn ends_here(name: &HeaderName) -> bool {
+    // One by one: each is a comparison of bytes.
+    *name == CONNECTION
+        || *name == TE
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
 /// Fields that a `Connection` field may not name: a client that nominates them wants them gone between two hops that

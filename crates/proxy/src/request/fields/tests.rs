@@ -84,14 +84,6 @@ fn limits() {
 }
 
 #[test]
-fn every_field_that_ends_here_has_its_place() {
-    for (place, name) in ENDS_HERE.iter().enumerate() {
-        assert_eq!(place_here(name.as_str()), Some(place));
-    }
-    assert_eq!(ENDS_HERE[TE_PLACE], TE);
-}
-
-#[test]
 fn lengths() {
     let check = |values: &[&str]| {
         let sent: Vec<_> = values.iter().map(|value| ("content-length", *value)).collect();
