@@ -45,17 +45,20 @@ pub(crate) fn number(number: u64) -> HeaderValue {
 }
 
 fn written(number: u64) -> HeaderValue {
-    let mut digits = [0; 20];
-    let (mut left, mut at) = (number, digits.len());
+    HeaderValue::from_bytes(decimal(number, &mut [0; 20])).expect("digits are visible ASCII")
+}
+
+/// The digits of a number, written to the end of `space`.
+pub(crate) fn decimal(number: u64, space: &mut [u8; 20]) -> &[u8] {
+    let (mut left, mut at) = (number, space.len());
     loop {
         at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
+        space[at] = b'0' + (left % 10) as u8;
         left /= 10;
         if left == 0 {
-            break;
+            return &space[at..];
         }
     }
-    HeaderValue::from_bytes(&digits[at..]).expect("digits are visible ASCII")
 }
 
 /// Removes, then adds; each addition sees what those before it did.

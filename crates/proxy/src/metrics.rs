@@ -1,11 +1,11 @@
 //! What is counted, and how it is read.
 //!
 //! Each data thread counts for itself in plain cells, resolved before the request path needs them; nothing is shared.
-//! A reading asks every thread for its numbers ([`Measurements`]) and adds them up. Every exposition (OpenTelemetry's
-//! names, Envoy's, …) is a projection of the same numbers.
+//! A reading adds up what every thread has ([`Measurements`]), and every exposition is a projection of that.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +177,7 @@ impl ListenerMeter {
 }
 
 /// What tells requests apart in the request histogram (OpenTelemetry's `http.server.request.duration`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestLabels {
     /// Method; unknown ones are `_OTHER`.
     pub method: &'static str,
@@ -191,6 +191,13 @@ pub struct RequestLabels {
     pub version: &'static str,
     /// Envoy's response flags, when the answer was made here; else empty.
     pub error: &'static str,
+}
+
+/// What differs most tells enough.
+impl Hash for RequestLabels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.status, self.method.len(), &self.route).hash(state);
+    }
 }
 
 /// A thread's request histogram.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// A small generator (splitmix64), seeded by the standard library's random hasher keys.
@@ -35,7 +36,8 @@ impl Random {
         text[19..23].copy_from_slice(&c[..4]);
         text[24..28].copy_from_slice(&c[4..]);
         text[28..].copy_from_slice(&d);
-        HeaderValue::from_bytes(&text).expect("a UUID is visible ASCII")
+        // It is copied into logs and other fields: so made that a copy asks for no memory.
+        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).expect("a UUID is visible ASCII")
     }
 }
 

@@ -360,7 +360,7 @@ fn named(name: &HeaderName, case: Case, text: &mut Vec<u8>) {
 }
 
 fn decimal(number: u64, text: &mut Vec<u8>) {
-    text.extend_from_slice(crate::headers::number(number).as_bytes());
+    text.extend_from_slice(crate::headers::decimal(number, &mut [0; 20]));
 }
 
 fn hexadecimal(number: usize, text: &mut Vec<u8>) {

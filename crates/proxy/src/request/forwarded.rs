@@ -139,7 +139,8 @@ pub fn forward(
         let same = client.address == peer.address;
         let external = if same { peer_text.clone() } else { Connection::text(client.address) };
         append_peer(headers, peer_text.clone());
-        headers.insert(EXTERNAL_ADDRESS, external);
+        // There is no other: as the edge we have removed every such field.
+        headers.append(EXTERNAL_ADDRESS, external);
     }
 }
 

@@ -74,10 +74,11 @@ pub fn parse_authority(text: &str) -> Result<Host, Refused> {
         text[1..end - 1].parse::<Ipv6Addr>().map_err(|_| refused)?;
         text.split_at(end)
     } else {
-        let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-        let name = name.strip_suffix('.').unwrap_or(name);
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        if name.is_empty() || name.ends_with('.') || name.len() > 255 || !name.bytes().all(is_name) {
+        let end = text.bytes().position(|b| !is_name(b)).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if name.is_empty() || name.ends_with('.') || name.len() > 255 {
             return Err(refused);
         }
         (name, rest)

@@ -138,8 +138,8 @@ fn begin(http: &Rc<HttpConnection>, parts: &RequestHead) -> Box<Exchange> {
     let mut exchange = Box::new(Exchange::begin(&http.facts));
     exchange.method = parts.method.clone();
     exchange.version = parts.version;
-    exchange.authority.push_str(authority.unwrap_or_default());
-    exchange.original_path.push_str(parts.uri.path_and_query().map_or("", PathAndQuery::as_str));
+    exchange.authority = authority.unwrap_or_default().to_owned();
+    exchange.original_path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str).to_owned();
     exchange
 }
 
