@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::codec::{self, Incoming};
+use crate::pipe::Pipe;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +99,15 @@ impl RequestBody {
     /// A copy, fed by an [`Inbound`].
     pub(crate) fn copy(frames: mpsc::Receiver<Option<Frame<Bytes>>>) -> Self {
         Self { kind: Kind::Copy(frames), next: 0 }
+    }
+
+    /// The next piece, at most so long, on its way from socket to socket; none where frames have to be asked for.
+    pub(crate) fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let Kind::Shared(inbound) = &self.kind else { return None };
+        let mut inbound = inbound.borrow_mut();
+        let pipe = (self.next == inbound.taken).then(|| inbound.pipe(most)).flatten()?;
+        self.next += 1;
+        Some(pipe)
     }
 }
 
@@ -203,6 +213,17 @@ impl Inbound {
             self.end_copies();
         }
         Poll::Ready(polled)
+    }
+
+    /// As [`RequestBody::pipe`]: what is to be kept, or copied, comes in frames.
+    fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        let source = Some(&mut self.source).filter(|_| !self.replay && self.copies.is_empty())?;
+        let allowed = self.limit.map_or(most, |limit| limit.saturating_sub(self.bytes));
+        let pipe = source.pipe(most.min(allowed))?;
+        (self.moved, self.taken) = (Instant::now(), self.taken + 1);
+        self.bytes += pipe.held() as u64;
+        self.record.truncate(self.looked_at);
+        Some(pipe)
     }
 
     /// Takes the next frame from the client.

@@ -63,7 +63,8 @@ impl Incoming {
     pub(crate) fn pipe(&mut self, most: u64) -> Option<Pipe> {
         match self {
             Self::Answer(body) => body.pipe(most),
-            Self::Request(_) | Self::Http2(_) | Self::Hyper(_) => None,
+            Self::Request(body) => body.pipe(most),
+            Self::Http2(_) | Self::Hyper(_) => None,
         }
     }
 

@@ -138,6 +138,21 @@ impl Framing {
         self.state == State::Head
     }
 
+    /// How many bytes are content whatever they are; none where they have to be looked at.
+    pub(crate) fn uninterrupted(&self) -> Option<u64> {
+        match self.state {
+            State::Body(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// So many of those have passed.
+    pub(crate) fn pass(&mut self, bytes: u64) {
+        if let State::Body(left) = self.state {
+            self.state = body(left.saturating_sub(bytes));
+        }
+    }
+
     /// Looks at the bytes after those passed before. After a [`Rest::Violation`] it must not be asked again.
     pub fn advance(&mut self, bytes: &[u8]) -> Progress {
         let mut passed = 0;
@@ -165,10 +180,7 @@ impl Framing {
             State::Head => self.head(rest),
             State::Body(left) => {
                 let taken = counted(rest, left);
-                self.state = match left - taken as u64 {
-                    0 => State::Head,
-                    left => State::Body(left),
-                };
+                self.state = body(left - taken as u64);
                 Ok(Some(taken))
             }
             State::Chunk(left) => {
@@ -274,6 +286,11 @@ impl Framing {
         }
         Ok(Some(line.len() + 2))
     }
+}
+
+/// Inside a body with so many bytes to come, or behind it.
+fn body(left: u64) -> State {
+    if left == 0 { State::Head } else { State::Body(left) }
 }
 
 /// How many of `left` expected bytes are in `rest`.

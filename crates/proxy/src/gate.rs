@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use crate::framing::unfold::unfold;
 use crate::framing::{Framing, Rest, Violation};
 use crate::io::{MaybeSocket, Source, Stream};
+use crate::pipe::Pipe;
 use crate::refusal::RefusedRequest;
 
 mod activity;
@@ -279,6 +280,20 @@ impl Source for Gate {
         }
         // If it has been quiet for too long, that is what there is to read.
         self.poll_quiet(cx)
+    }
+
+    /// Of a body that is framed by its length: everything else is looked at.
+    fn fill(&mut self, pipe: &mut Pipe, most: u64) -> io::Result<usize> {
+        let framing = self.framing.as_mut().filter(|_| self.held.is_empty() && !self.refused);
+        let left = framing.as_ref().and_then(|framing| framing.uninterrupted());
+        let Some((framing, left)) = framing.zip(left) else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let moved = self.stream.fill(pipe, most.min(left))?;
+        framing.pass(moved as u64);
+        if moved > 0 {
+            self.moved = Instant::now();
+            self.activity.read.set(self.activity.read.get() + moved as u64);
+        }
+        Ok(moved)
     }
 }
 

@@ -8,6 +8,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::pipe::Pipe;
+
 /// A stream of bytes that may be nothing but a socket's own.
 pub(crate) trait MaybeSocket: AsyncRead + AsyncWrite + Unpin {
     /// The socket, when what is read from it and written to it from here on is what would be read from and written to the
@@ -91,6 +93,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 pub(crate) trait Source: AsyncRead + Unpin {
     /// Pending when a read would be, and then the task is woken as by one. What is ready may still have nothing.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Moves what there is to read, but no more than `most` bytes, into an empty pipe; tells how much, 0 at the end of the
+    /// stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing, or it has to be read; [`io::ErrorKind::Unsupported`] where that is
+    /// always so.
+    fn fill(&mut self, pipe: &mut Pipe, most: u64) -> io::Result<usize> {
+        let _ = (pipe, most);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl<S: MaybeSocket> MaybeSocket for Prefixed<S> {
@@ -148,6 +161,11 @@ impl Source for Stream {
             // There may be something that has been read already.
             None => Poll::Ready(()),
         }
+    }
+
+    fn fill(&mut self, pipe: &mut Pipe, most: u64) -> io::Result<usize> {
+        let Some(socket) = self.socket() else { return Err(io::ErrorKind::Unsupported.into()) };
+        socket.try_io(Interest::READABLE, || pipe.fill(socket, most))
     }
 }
 

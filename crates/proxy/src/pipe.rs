@@ -158,11 +158,12 @@ pub(crate) fn poll_io(
     }
 }
 
-/// Is it the system that does not have or allow splice(2) between sockets, as some sandboxes do not?
+/// Is it that there is no socket, or the system that does not have or allow splice(2) between sockets, as some sandboxes do not?
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::PERM))
+    error.kind() == io::ErrorKind::Unsupported
+        || matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::PERM))
 }
 
 /// Pipes of this thread that are open, and how many of these are kept for the next.

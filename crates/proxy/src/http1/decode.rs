@@ -13,6 +13,7 @@ use super::{Error, parse};
 use crate::fields::Fields;
 use crate::io::Source;
 use crate::message::{RequestHead, ResponseHead};
+use crate::pipe::Pipe;
 
 /// Bytes of the extensions of all chunks of a body. Nobody needs any; without end they would keep us busy with nothing.
 const MOST_EXTENSION: usize = 16 * 1024;
@@ -160,19 +161,13 @@ impl Decoder {
         }
     }
 
-    /// How many bytes of content may go past whoever reads it, if nothing but their number matters.
-    pub(super) fn uninterrupted(&self) -> Option<u64> {
-        match self {
-            Self::Length(left) => Some(*left),
-            Self::Done | Self::Chunked(_) | Self::UntilEnd => None,
-        }
-    }
-
-    /// So many of those did.
-    pub(super) fn passed(&mut self, bytes: u64) {
-        if let Self::Length(left) = self {
-            *self = Self::length(left.saturating_sub(bytes));
-        }
+    /// The next piece of a body with a length, but no more than `most` bytes, on its way from socket to socket, if it comes in
+    /// bulk and from a socket.
+    pub(super) fn pipe(&mut self, input: &mut Input, source: &mut impl Source, most: u64) -> Option<Pipe> {
+        let Self::Length(left) = *self else { return None };
+        let pipe = input.pipe(source, left.min(most))?;
+        *self = Self::length(left.saturating_sub(pipe.held() as u64));
+        Some(pipe)
     }
 
     /// Takes the next piece of the body from the front of `bytes`.

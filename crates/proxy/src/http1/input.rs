@@ -9,10 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::Interest;
 use tokio_util::io::poll_read_buf;
 
-use crate::io::{MaybeSocket, Source};
+use crate::io::Source;
 use crate::pipe::{Pipe, is_refusal};
 
 /// What is read at once at first. Reads that fill more than that are of what comes in bulk.
@@ -39,7 +38,7 @@ pub(crate) struct Input {
     pub(crate) bytes: BytesMut,
     /// What is read at once.
     size: usize,
-    /// splice(2) does not serve here.
+    /// It is no socket, or splice(2) does not serve here.
     unspliceable: bool,
 }
 
@@ -77,14 +76,13 @@ impl Input {
 
     /// What there is to read, but no more than `most` bytes, in a pipe, if it comes in bulk and from a socket. None when there
     /// is nothing, or it has to be read; whoever reads then learns why.
-    pub(super) fn pipe(&mut self, from: &impl MaybeSocket, most: u64) -> Option<Pipe> {
+    pub(super) fn pipe(&mut self, from: &mut impl Source, most: u64) -> Option<Pipe> {
         let in_bulk = self.size > SMALLEST && self.bytes.is_empty() && most >= BULK;
         if !in_bulk || self.unspliceable {
             return None;
         }
-        let socket = from.socket()?;
         let mut pipe = Pipe::take()?;
-        match socket.try_io(Interest::READABLE, || pipe.fill(socket, most)) {
+        match from.fill(&mut pipe, most) {
             Ok(1..) => {
                 self.release();
                 if pipe.held() < ROOM {

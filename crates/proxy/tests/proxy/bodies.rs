@@ -13,13 +13,21 @@ use super::*;
 async fn large_bodies_pass_both_ways() {
     let upstream = Upstream::http("up").start().await;
     let bind = loopback();
-    let _gateway = Gateway::start(simple(bind, server(vec![route("/", "up")]), upstream.address())).await;
+    let mut http = server(vec![route("/", "up")]);
+    http.limits.body_bytes = Some(2_000_000);
+    let gateway = Gateway::start(simple(bind, http, upstream.address())).await;
     for client in [Http::one(bind), Http::two(bind)] {
         let request = Request::post("/").header("x-echo-body-bytes", "3000000");
         let response = client.send_with(request, vec![b'x'; 2_000_000]).await.expect("answered");
         assert_eq!(response.body.len(), 3_000_000);
     }
     assert!(upstream.seen().iter().all(|seen| seen.body.length == 2_000_000));
+    eventually("all is counted", || async {
+        let numbers = gateway.proxy.handle().measure().await;
+        let counted = (numbers.clusters["up"].sent, numbers.clusters["up"].received);
+        if counted == (4_000_000, 6_000_000) { Ok(()) } else { Err(counted) }
+    })
+    .await;
 }
 
 #[tokio::test]

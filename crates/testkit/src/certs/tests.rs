@@ -24,7 +24,7 @@ fn accepted(by: &Authority, issued: &Issued, revocations: &[String]) -> Result<(
 #[test]
 fn every_kind_of_key_makes_a_valid_certificate() {
     let authority = Authority::new("ca");
-    for kind in [KeyKind::EcdsaP256, KeyKind::Ed25519, KeyKind::Rsa2048] {
+    for kind in [KeyKind::EcdsaP256, KeyKind::Ed25519, KeyKind::Rsa2048, KeyKind::Rsa4096] {
         let issued = authority.issue(&Leaf::server(&["shop.example.com"]).key(kind));
         assert_eq!(accepted(&authority, &issued, &[]), Ok(()), "{kind:?}");
     }

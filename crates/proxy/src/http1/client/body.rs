@@ -102,9 +102,7 @@ impl Wire {
     }
 
     fn pipe(&mut self, decoder: &mut Decoder, most: u64) -> Option<Pipe> {
-        let most = decoder.uninterrupted()?.min(most);
-        let pipe = self.input.pipe(self.stream.as_ref()?, most)?;
-        decoder.passed(pipe.held() as u64);
+        let pipe = decoder.pipe(&mut self.input, self.stream.as_mut()?, most)?;
         if decoder.is_done() {
             self.receiving = false;
             self.settle();

@@ -13,7 +13,9 @@ use super::super::encode::{self, Case, Framing, Head};
 use super::super::{Error, parse, says};
 use super::{Body, Connection, Wire};
 use crate::body::RequestBody;
+use crate::io::MaybeSocket as _;
 use crate::message::{Response, ResponseHead};
+use crate::pipe::{Pipe, Turn};
 
 /// Fields of a response's head.
 const MOST_FIELDS: usize = 200;
@@ -34,8 +36,12 @@ pub(crate) struct SendError {
 
 /// What is still to be sent of a request.
 struct Upload {
-    body: RequestBody,
+    /// None when all of it has been taken.
+    body: Option<RequestBody>,
     framing: Framing,
+    /// A piece that goes behind what has been written.
+    pipe: Option<Pipe>,
+    turn: Turn,
 }
 
 /// Closes the connection of an exchange that nobody waits for any more.
@@ -102,9 +108,9 @@ impl Connection {
             if !wire.sending {
                 return Poll::Ready(Ok(()));
             }
-            let Some(stream) = &mut wire.stream else { return Poll::Ready(Err(Error::Closed)) };
-            let waits_for_room = !wire.output.has_room();
-            ready!(wire.output.poll_flush(stream, cx))?;
+            let piped = upload.as_ref().is_some_and(|upload| upload.pipe.is_some());
+            let waits_for_room = piped || !wire.output.has_room();
+            ready!(wire.poll_flush(upload, cx))?;
             if gathered.is_ready() {
                 wire.sending = false;
                 wire.settle();
@@ -116,16 +122,27 @@ impl Connection {
 
     /// Takes what there is of the body, as long as there is room. Ready when that was all of it.
     fn poll_gather(&self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while let Some(Upload { body, framing }) = upload {
-            if !self.wire.borrow().output.has_room() {
+        let Some(Upload { body, framing, pipe, .. }) = upload else { return Poll::Ready(Ok(())) };
+        while let Some(source) = body {
+            if pipe.is_some() || !self.wire.borrow().output.has_room() {
                 return Poll::Pending;
             }
+            let most = framing.uninterrupted().filter(|_| self.wire.borrow().takes_pipes());
             // Whosever body it is: nothing is borrowed meanwhile.
-            let frame = ready!(Pin::new(&mut *body).poll_frame(cx)).transpose();
-            let frame = frame.map_err(|_| Error::Aborted)?;
-            let output = &mut self.wire.borrow_mut().output;
-            if framing.frame(frame, body.is_end_stream(), Case::Lower, output)? {
-                *upload = None;
+            let complete = match most.and_then(|most| source.pipe(most)) {
+                Some(piece) => {
+                    let piped = pipe.insert(piece).held() as u64;
+                    framing.passed(piped, source.is_end_stream())?
+                }
+                None => {
+                    let frame = ready!(Pin::new(&mut *source).poll_frame(cx)).transpose();
+                    let frame = frame.map_err(|_| Error::Aborted)?;
+                    let output = &mut self.wire.borrow_mut().output;
+                    framing.frame(frame, source.is_end_stream(), Case::Lower, output)?
+                }
+            };
+            if complete {
+                *body = None;
             }
         }
         Poll::Ready(Ok(()))
@@ -156,7 +173,26 @@ impl Wire {
         let size = (!body.is_end_stream()).then(|| body.size_hint());
         let has_body = size.is_some();
         let framing = encode::request(head, size, &mut self.output)?;
-        Ok(has_body.then_some(Upload { body, framing }))
+        Ok(has_body.then(|| Upload { body: Some(body), framing, pipe: None, turn: Turn::default() }))
+    }
+
+    /// Would what is in a pipe get to the upstream as it is?
+    fn takes_pipes(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.socket().is_some())
+    }
+
+    /// Sends what was written, and what is in a pipe behind it.
+    fn poll_flush(&mut self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(Error::Closed)) };
+        ready!(self.output.poll_flush(stream, cx))?;
+        if let (Some(Upload { pipe, turn, .. }), Some(socket)) = (upload, stream.socket()) {
+            while let Some(full) = pipe {
+                ready!(turn.poll_count(cx));
+                turn.moved(ready!(full.poll_drain(socket, cx))?);
+                pipe.take_if(|pipe| pipe.is_empty()).into_iter().for_each(Pipe::give_back);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads the head of a response, passing over interim ones.

@@ -12,6 +12,7 @@ use super::super::Error;
 use super::super::decode::Decoder;
 use super::Upgraded;
 use super::wire::Wire;
+use crate::pipe::Pipe;
 
 /// The body of a request. Who waits to be told that it is wanted is told when it is first asked for.
 pub(crate) struct Body {
@@ -41,6 +42,11 @@ impl Body {
             self.decoder = Decoder::Done;
         }
         Poll::Ready(frame)
+    }
+
+    /// The next piece, at most so long, on its way from socket to socket; none where [`Body::poll_frame`] has to be asked.
+    pub(crate) fn pipe(&mut self, most: u64) -> Option<Pipe> {
+        self.wire.borrow_mut().pipe(&mut self.decoder, most)
     }
 
     /// Has everything been read?

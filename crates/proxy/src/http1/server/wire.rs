@@ -178,6 +178,17 @@ impl Wire {
         Poll::Ready(frame.transpose())
     }
 
+    /// The next piece of it, at most so long, on its way from socket to socket; none where [`Wire::poll_frame`] has to be asked.
+    pub(super) fn pipe(&mut self, decoder: &mut Decoder, most: u64) -> Option<Pipe> {
+        // Who waits to be told that the body is wanted is told by the other.
+        let gate = self.gate.as_mut().filter(|_| !self.expected)?;
+        let pipe = decoder.pipe(&mut self.input, gate, most)?;
+        if decoder.is_done() {
+            self.heard(false);
+        }
+        Some(pipe)
+    }
+
     /// Nobody wants the rest of a body: it is thrown away, if it has come already.
     pub(super) fn pass_over(&mut self, decoder: &mut Decoder) {
         self.expected = false;

@@ -1,16 +1,15 @@
 //! Large bodies between sockets in clear text, which go through pipes.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{pair, run};
-use crate::body::RequestBody;
-use crate::codec::AnswerBody;
-use crate::codec::Incoming;
+use crate::body::{Inbound, RequestBody};
+use crate::codec::{AnswerBody, Incoming};
 use crate::fields::Fields;
 use crate::framing::Framing;
 use crate::gate::{Activity, Gate, Times};
@@ -19,6 +18,7 @@ use crate::http1::client::Connection;
 use crate::http1::encode::{Case, Head};
 use crate::http1::server::{Rules, serve};
 use crate::io::Stream;
+use crate::message::Request;
 use crate::pipe::{self, Pipe};
 
 const MIB: usize = 1024 * 1024;
@@ -33,12 +33,14 @@ impl AnswerBody for Incoming {
 /// Asks the upstream whatever the client asks, until the client has no more to ask.
 async fn relay(gate: Gate, connection: &Connection) -> Result<(), Error> {
     let rules = Rules { most_fields: 20, longest_head: 4096, case: Case::Lower };
-    let ask = |_| async {
+    let ask = |request: Request<Incoming>| async move {
         let fields = Fields::new();
-        let head = Head { method: &Method::GET, target: "/", headers: &fields };
-        match connection.send(head, RequestBody::empty()).await {
+        let head = Head { method: &request.head.method, target: "/", headers: &fields };
+        let body = Rc::new(RefCell::new(Inbound::new(request.body, None, false)));
+        match connection.send(head, RequestBody::inbound(&body)).await {
             Ok(response) => response.map(Incoming::Answer),
-            Err(error) => panic!("{error:?}"),
+            // Nobody here has anything to say to that.
+            Err(_) => std::future::pending().await,
         }
     };
     serve(gate, rules, std::future::pending(), ask).await
@@ -95,7 +97,9 @@ async fn between(client: impl AsyncFnOnce(TcpStream), upstream: impl AsyncFnOnce
     let times = Times { head: second, idle: second, stalled: second };
     let gate = Gate::new(Stream::plain(near), Some(Framing::new(4096, false)), Rc::clone(&activity), times);
     let connection = Connection::new(Stream::plain(out), ());
-    let (served, (), ()) = tokio::join!(relay(gate, &connection), client(far), upstream(&mut theirs));
+    let serving = tokio::time::timeout(Duration::from_secs(90), relay(gate, &connection));
+    let (served, (), ()) = tokio::join!(serving, client(far), upstream(&mut theirs));
+    let served = served.unwrap_or(Err(Error::Closed));
     Fate { served, activity, connection, _upstream: theirs }
 }
 
@@ -122,6 +126,64 @@ fn they_arrive_as_they_were_sent_and_both_connections_go_on() {
         let heads = activity.written.get() - bodies as u64;
         assert!((50..200).contains(&(heads / sizes.len() as u64)), "everything is counted, once: {heads}");
         assert!(given_back() > 0);
+    });
+}
+
+#[test]
+fn those_of_requests_do_too() {
+    run(async {
+        let sizes = [10_000, MIB, 10, 9 * MIB + 7, 300_000];
+        let sent = Cell::new(0);
+        let client = async |mut client: TcpStream| {
+            for size in sizes {
+                let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+                // The head of the next is there while this one is served.
+                let request = [head.as_bytes(), &pattern(size)].concat();
+                client.write_all(&request).await.expect("it is taken");
+                sent.set(sent.get() + request.len() as u64);
+                assert!(body(&mut client, 2).await == pattern(2), "{size}");
+            }
+        };
+        let upstream = async |upstream: &mut TcpStream| {
+            for size in sizes {
+                let head = read_until(upstream, b"\r\n\r\n").await;
+                assert!(
+                    String::from_utf8(head).expect("text").contains(&format!("content-length: {size}\r\n"))
+                );
+                let mut bytes = vec![0; size];
+                upstream.read_exact(&mut bytes).await.expect("all of it");
+                assert!(bytes == pattern(size), "{size}");
+                upstream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+                    .await
+                    .expect("it is taken");
+                upstream.write_all(&pattern(2)).await.expect("it is taken");
+            }
+        };
+        let Fate { served, activity, connection, .. } = between(client, upstream).await;
+        served.expect("a proper end");
+        assert_eq!(activity.read.get(), sent.get(), "everything is counted, once");
+        assert!(connection.is_ready() && given_back() > 0);
+    });
+}
+
+#[test]
+fn a_request_that_is_cut_is_cut_for_the_upstream_too() {
+    run(async {
+        let client = async |mut client: TcpStream| {
+            let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 9 * MIB);
+            client.write_all(&[head.as_bytes(), &pattern(5 * MIB)].concat()).await.expect("it is taken");
+            client.shutdown().await.expect("ended");
+        };
+        let upstream = async |upstream: &mut TcpStream| {
+            read_until(upstream, b"\r\n\r\n").await;
+            let mut bytes = Vec::new();
+            upstream.read_to_end(&mut bytes).await.expect("its end");
+            assert!(bytes == pattern(5 * MIB), "what came, and no more");
+        };
+        let Fate { served, connection, .. } = between(client, upstream).await;
+        assert!(matches!(served, Err(Error::Closed)), "{served:?}");
+        assert!(connection.is_closed() && given_back() > 0);
     });
 }
 
