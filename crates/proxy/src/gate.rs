@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 use crate::framing::unfold::unfold;
@@ -143,14 +144,18 @@ impl Gate {
             } else if told && !self.timer.is_elapsed() {
                 return Poll::Pending;
             }
+            // Without budget the task is only put off, and the timer told nothing.
+            let heard = coop::has_budget_remaining();
             if self.timer.as_mut().poll(cx).is_pending() {
-                self.waits = Some(cx.waker().clone());
+                self.waits = heard.then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             let deadline = self.deadline();
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
+            // What has fired forgets whom it woke.
+            self.waits = None;
             self.timer.as_mut().reset(deadline);
         }
     }

@@ -58,6 +58,7 @@ pub(crate) enum Error {
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(feature = "fuzzing"), allow(unreachable_pub, reason = "the fuzzer reaches it"))]
 pub mod promises;
 #[cfg(test)]
 mod tests;
