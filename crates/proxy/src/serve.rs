@@ -189,16 +189,21 @@ fn http2_rules(limits: HttpLimits) -> http2::server::Rules {
     }
 }
 
-/// The way of one request: one line for each stage.
-async fn request_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Response<ResponseBody> {
+/// The way of one request. (No future of its own: what it is made of would be copied once more.)
+fn request_of(
+    http: Rc<HttpConnection>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<ResponseBody>> {
     http.requests.set(http.requests.get() + 1);
-    let mut response = answer_of(Rc::clone(&http), request).await;
-    if http.is_last() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    answer_of(Rc::clone(&http), request).map(move |mut response| {
+        if http.is_last() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    })
 }
 
+/// One line for each stage.
 async fn answer_of(http: Rc<HttpConnection>, request: Request<Incoming>) -> Response<ResponseBody> {
     let _in_flight = InFlight::begin(&http);
     let Some(server) = http.server() else { return answer::without_server(&http) };

@@ -207,8 +207,8 @@ impl<'a> Tries<'a> {
         let protocol = upstream.protocol(exchange.version);
         let host = upstream.model.tls.as_ref().and_then(|_| outgoing.host());
         let wanted = (address, host, protocol);
-        let lease = self.cluster.lease(wanted, self.rule.priority, &self.http.facts, fresh).await;
-        let mut lease = match lease {
+        let leased = self.cluster.lease(wanted, self.rule.priority, &self.http.facts, fresh);
+        let mut lease = match leased.await {
             Ok(lease) => lease,
             Err(error) => return self.unconnected(exchange, &mut before.tried, address, &error),
         };
