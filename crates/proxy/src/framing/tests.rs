@@ -129,6 +129,28 @@ fn a_head_that_comes_byte_by_byte_is_read_once() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn what_is_refused_is_refused_wherever_it_is_cut() {
+    for fields in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 5\r\nX: y\r\nContent-Length: 5\r\n",
+        "Transfer-Encoding: gzip\r\nX: y\r\n",
+        "X : y\r\nX: y\r\n",
+        "X: a\r\n folded\r\nX: y\r\n",
+        "no colon\r\nX: y\n",
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+        let whole = verdict(&head);
+        assert!(matches!(whole.rest, Rest::Violation(_)), "{whole:?}");
+        for at in 1..head.len() {
+            let mut framing = Framing::new(1024, false);
+            let first = framing.advance(&head[..at]);
+            let cut = if first.rest == Rest::IncompleteHead { framing.advance(&head) } else { first };
+            assert_eq!(cut, whole, "{fields:?} cut at {at}");
+        }
+    }
+}
+
 proptest! {
     /// However the bytes arrive, the same ones pass.
     #[test]

@@ -238,3 +238,22 @@ fn malformed(error: httparse::Error) -> Error {
         Parse::Version => "the version is unknown",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_names_are_what_they_would_be_without_haste() {
+        let names = "Host Date ETag Vary Accept Cookie Origin Server Referer Connection Set-Cookie User-Agent Content-Type \
+            Authorization Cache-Control Last-Modified Content-Length Accept-Encoding Accept-Language Content-Encoding \
+            Transfer-Encoding";
+        for name in names.split_whitespace() {
+            for written in [name.to_owned(), name.to_ascii_lowercase()] {
+                let slowly = HeaderName::from_bytes(written.as_bytes()).ok();
+                assert_eq!(usual(written.as_bytes()), slowly, "{written}");
+            }
+            assert_eq!(usual(name.to_ascii_uppercase().as_bytes()), None);
+        }
+    }
+}
