@@ -5,8 +5,8 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`input`] | bytes read and not yet understood, in buffers of the thread's pool |
-//! | [`output`] | bytes to be written: heads, chunk lines and slices of bodies, in one vectored write |
+//! | [`crate::input`] | bytes read and not yet understood, in buffers of the thread's pool |
+//! | [`crate::output`] | bytes to be written: heads, chunk lines and slices of bodies, in one vectored write |
 //! | [`parse`] | a head's bytes, made types |
 //! | [`decode`] | where a body ends (RFC 9112 §6, §7) |
 //! | [`encode`] | heads and bodies as bytes |
@@ -36,8 +36,6 @@
 pub(crate) mod client;
 mod decode;
 pub(crate) mod encode;
-pub(crate) mod input;
-pub(crate) mod output;
 mod parse;
 pub(crate) mod server;
 

@@ -17,9 +17,9 @@ use bytes::BytesMut;
 use tokio::io::AsyncWrite as _;
 
 use super::Error;
-use super::input::Input;
-use super::output::Output;
+use crate::input::Input;
 use crate::io::{Prefixed, Stream};
+use crate::output::Output;
 
 pub(crate) use body::Body;
 pub(crate) use exchange::SendError;

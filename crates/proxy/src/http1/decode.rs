@@ -8,9 +8,9 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use memchr::memchr;
 
-use super::input::Input;
 use super::{Error, parse};
 use crate::fields::Fields;
+use crate::input::Input;
 use crate::io::Source;
 use crate::message::{RequestHead, ResponseHead};
 use crate::pipe::Pipe;

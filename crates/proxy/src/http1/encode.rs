@@ -1,8 +1,5 @@
 //! Heads and bodies as bytes.
 
-use std::cell::RefCell;
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -13,11 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
 use super::decode::content_length;
-use super::output::Output;
 use super::{Error, says};
+use crate::date;
 use crate::fields::Fields;
-use crate::message::RequestHead;
-use crate::message::ResponseHead;
+use crate::message::{RequestHead, ResponseHead};
+use crate::output::Output;
 
 /// Most heads are shorter than this.
 const HEAD: usize = 1000;
@@ -263,7 +260,7 @@ pub(super) fn response(
     }
     if !head.headers.contains_key(DATE) {
         named(&DATE, case, text);
-        with_date(|date| text.extend_from_slice(date));
+        date::with_now(|date| text.extend_from_slice(date));
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
@@ -368,27 +365,4 @@ fn hexadecimal(number: usize, text: &mut Vec<u8>) {
     for digit in (0..digits).rev() {
         text.push(b"0123456789abcdef"[number >> (4 * digit) & 15]);
     }
-}
-
-/// Hands on the date (RFC 9110 §5.6.7), made anew once a second.
-pub(crate) fn with_date(write: impl FnOnce(&[u8])) {
-    thread_local! {
-        static NOW: RefCell<(SystemTime, String)> = const { RefCell::new((SystemTime::UNIX_EPOCH, String::new())) };
-    }
-    let now = SystemTime::now();
-    NOW.with_borrow_mut(|(made, date)| {
-        if now.duration_since(*made).map_or(true, |age| age >= Duration::from_secs(1)) {
-            let whole = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-            *made = SystemTime::UNIX_EPOCH + Duration::from_secs(whole);
-            *date = written(time::OffsetDateTime::from(*made));
-        }
-        write(date.as_bytes());
-    });
-}
-
-fn written(date: time::OffsetDateTime) -> String {
-    let format = time::macros::format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    date.format(&format).expect("a date has all that the format names")
 }

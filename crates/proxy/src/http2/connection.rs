@@ -13,7 +13,7 @@ use super::frame::{self, setting};
 use super::hpack::Decoder;
 use super::server::Rules;
 use super::stream::{self, Over, Piece, Stream};
-use crate::http1::output::Output;
+use crate::output::Output;
 
 /// Windows before anybody says otherwise (RFC 9113 §6.9.2).
 const INITIAL_WINDOW: u32 = 65_535;

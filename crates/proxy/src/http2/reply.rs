@@ -16,8 +16,8 @@ use super::connection;
 use super::stream::{self, Over};
 use super::{frame, hpack};
 use crate::codec::AnswerBody;
+use crate::date;
 use crate::fields::Fields;
-use crate::http1::encode::with_date;
 use crate::message::{Response, ResponseHead};
 
 /// A stream's side of the connection, for whoever answers it. One that is dropped before its end resets the stream.
@@ -219,7 +219,7 @@ fn encode(head: &ResponseHead, length: Option<u64>, text: &mut Vec<u8>) {
     });
     hpack::encode(Some(head.status), fields.map(|(name, value)| (name, value.as_bytes())), text);
     if !dated {
-        with_date(|date| hpack::encode(None, std::iter::once((&header::DATE, date)), text));
+        date::with_now(|date| hpack::encode(None, std::iter::once((&header::DATE, date)), text));
     }
     if let Some(length) = length.filter(|_| !measured) {
         let length = HeaderValue::from(length);

@@ -18,7 +18,7 @@ use super::receive::{Received, Receiver};
 use super::reply::Respond;
 use super::stream::Over;
 use crate::codec::Incoming;
-use crate::http1::input::Input;
+use crate::input::Input;
 use crate::io::Source;
 use crate::message::Request;
 

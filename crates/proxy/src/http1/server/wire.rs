@@ -13,13 +13,13 @@ use tokio::sync::oneshot;
 
 use super::super::decode::Decoder;
 use super::super::encode::{self, Asked, Framing};
-use super::super::input::Input;
-use super::super::output::Output;
 use super::super::{Error, parse, says};
 use super::{Rules, Upgraded};
 use crate::gate::Gate;
+use crate::input::Input;
 use crate::io::Prefixed;
 use crate::message::{RequestHead, ResponseHead};
+use crate::output::Output;
 use crate::pipe::{Pipe, Turn};
 
 /// Bytes of an unwanted body that are read for the sake of the connection. Beyond, it is cheaper to make a new one.

@@ -11,9 +11,9 @@ use tokio::io::{AsyncWrite, DuplexStream};
 
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::{Case, Framing};
-use crate::http1::input::Input;
-use crate::http1::output::Output;
+use crate::input::Input;
 use crate::io::Source;
+use crate::output::Output;
 
 /// It cannot tell: whoever wants to know has to read.
 impl Source for DuplexStream {
