@@ -317,10 +317,11 @@ fn trailers(bytes: &mut BytesMut, most_fields: usize) -> Result<Decoded, Error> 
     }
 }
 
-/// RFC 9112 §6.1: chunks are the last coding, and there is nothing else that tells where the message ends.
+/// RFC 9112 §6.1: chunks are the last coding, and there is nothing else that tells where the message ends. What is no text names
+/// no coding.
 fn ends_in_chunks(coding: &HeaderValue) -> bool {
-    let last = coding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
+    let codings = coding.to_str().unwrap_or_default();
+    codings.rsplit(',').next().is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case("chunked"))
 }
 
 /// What `Content-Length` says; a list of equal numbers is one (RFC 9110 §8.6).
