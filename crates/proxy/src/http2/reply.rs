@@ -204,7 +204,10 @@ impl Respond {
 
 impl Drop for Respond {
     fn drop(&mut self) {
-        self.reset(Reason::CANCEL);
+        // Behind a whole answer the request may still be on its way to whoever reads it.
+        if !self.stream.borrow().said_all {
+            self.reset(Reason::CANCEL);
+        }
     }
 }
 

@@ -263,6 +263,34 @@ fn bodies_go_both_ways_with_their_trailers() {
     });
 }
 
+/// RFC 9113 §8.1: a whole answer does not end its request.
+#[test]
+fn an_answer_before_the_end_of_its_request_leaves_that_to_who_reads_it() {
+    run(async {
+        let read_all = Rc::new(Notify::new());
+        let told = Rc::clone(&read_all);
+        let start = move |request: message::Request<Incoming>, respond| {
+            let told = Rc::clone(&told);
+            tokio::task::spawn_local(async move {
+                let body = request.body.collect().await.expect("whole").to_bytes();
+                assert_eq!(body.len(), 5);
+                told.notify_one();
+            });
+            let answer = async { Response::new(Full::new(Bytes::from_static(b"early"))).into() };
+            tokio::task::spawn_local(reply(Box::pin(answer), respond));
+        };
+        let (mut requests, _) = client(start, pending()).await;
+        let request = Request::post("http://a/").body(()).expect("valid");
+        let (answer, mut upload) = requests.send_request(request, false).expect("sent");
+        assert_eq!(read(answer).await.expect("answered").1, b"early");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        upload.send_data(Bytes::from_static(b"later"), true).expect("not reset");
+        read_all.notified().await;
+    });
+}
+
 #[test]
 fn a_body_that_breaks_off_resets_the_stream_and_no_other() {
     run(async {
