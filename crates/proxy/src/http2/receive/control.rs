@@ -60,9 +60,12 @@ impl Connection {
         if head.has(frame::ACK) {
             return Ok(());
         }
+        let before = self.initial_room;
         for [a, b, value @ ..] in settings {
             self.setting(u16::from_be_bytes([*a, *b]), u32::from_be_bytes(*value))?;
         }
+        // Once, however often one frame says it: each time is a look at every stream.
+        self.widen_all(i64::from(self.initial_room) - i64::from(before))?;
         frame::head(0, frame::SETTINGS, frame::ACK, 0, self.output.text());
         Ok(())
     }
@@ -74,13 +77,7 @@ impl Connection {
                 Err(Reason::FLOW_CONTROL_ERROR)
             }
             setting::INITIAL_WINDOW_SIZE => {
-                let change = i64::from(value) - i64::from(self.initial_room);
                 self.initial_room = value;
-                // §6.9.2: it changes the windows that there are.
-                let streams: Vec<_> = self.streams().cloned().collect();
-                for shared in streams {
-                    self.widen(&shared, change)?;
-                }
                 Ok(())
             }
             setting::MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => Err(Reason::PROTOCOL_ERROR),
@@ -91,6 +88,15 @@ impl Connection {
             // What is sent has no table, pushes nothing, and has heads as long as they are.
             _ => Ok(()),
         }
+    }
+
+    /// §6.9.2: another initial window changes those that there are.
+    fn widen_all(&mut self, change: i64) -> Result<(), Reason> {
+        if change == 0 {
+            return Ok(());
+        }
+        let streams: Vec<_> = self.streams().cloned().collect();
+        streams.iter().try_for_each(|shared| self.widen(shared, change))
     }
 
     /// The client takes more, or less, of a stream.

@@ -351,6 +351,19 @@ fn what_is_sent_keeps_within_the_windows_and_takes_turns() {
 }
 
 #[test]
+fn of_several_settings_of_a_window_the_last_counts() {
+    let mut stage = Stage::new();
+    stage.hear(&get(1)).expect("a request");
+    let entry =
+        |value: u32| [&frame::setting::INITIAL_WINDOW_SIZE.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    let many: Vec<u8> = [0, 0x7FFF_FFFF, 7].into_iter().flat_map(entry).collect();
+    stage.hear(&frame_of(frame::SETTINGS, 0, 0, &many)).expect("settings");
+    stage.said();
+    stage.send(0, 10, true);
+    assert_eq!(stage.told(), [(frame::DATA, 1, 7)]);
+}
+
+#[test]
 fn what_was_taken_may_come_again() {
     let mut stage = Stage::new();
     stage.hear(&[post(1), frame_of(frame::DATA, 0, 1, &[0; 16_000]).repeat(2)].concat()).expect("a body");
