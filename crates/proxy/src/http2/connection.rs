@@ -60,9 +60,8 @@ pub(super) struct Connection {
     pub(super) last: u32,
     /// So much the client takes, in all streams.
     pub(super) room: i64,
-    /// And of a stream at first; and in one frame.
+    /// And of a stream at first.
     pub(super) initial_room: u32,
-    pub(super) largest: usize,
     /// So much may come, in all streams.
     pub(super) window: i64,
     taken: u32,
@@ -103,7 +102,6 @@ impl Connection {
             last: 0,
             room: i64::from(INITIAL_WINDOW),
             initial_room: INITIAL_WINDOW,
-            largest: frame::LARGEST,
             window: i64::from(INITIAL_WINDOW.max(rules.window.1)),
             taken: 0,
             leaving: Leaving::No,
@@ -239,9 +237,15 @@ impl Connection {
         }
     }
 
-    /// Text was written for the client.
-    pub(super) fn wrote(&mut self, bytes: usize) {
-        self.worth.carried(bytes);
+    /// Writes a block of fields, which `write` makes, the last of its stream perhaps.
+    pub(super) fn send_block(&mut self, id: u32, last: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.output.text();
+        let start = text.len();
+        text.extend_from_slice(&[0; frame::HEAD]);
+        write(text);
+        let length = text.len() - start;
+        frame::end_block(start, last, id, text);
+        self.worth.carried(length);
         self.wake();
     }
 
@@ -295,7 +299,7 @@ impl Connection {
     fn carry(&mut self, stream: &mut Stream) -> bool {
         let Some(piece) = &mut stream.pending else { return false };
         let room = stream.room.min(self.room).max(0) as usize;
-        let length = piece.bytes.len().min(room).min(self.largest);
+        let length = piece.bytes.len().min(room).min(frame::LARGEST);
         if (length == 0 && !piece.bytes.is_empty()) || !self.output.has_room() {
             return false;
         }

@@ -108,18 +108,18 @@ pub(super) fn goaway(last: u32, reason: Reason, into: &mut Vec<u8>) {
 }
 
 /// Ends a block of fields that was written behind the head of its frame at `start`: tells its length there, and divides it
-/// where the client takes no frame of that length (§6.10).
-pub(super) fn end_block(start: usize, largest: usize, end_stream: bool, stream: u32, text: &mut Vec<u8>) {
+/// where not everybody takes a frame of that length (§6.10).
+pub(super) fn end_block(start: usize, end_stream: bool, stream: u32, text: &mut Vec<u8>) {
     let flags = if end_stream { END_STREAM } else { 0 };
     let mut length = text.len() - start - HEAD;
     let mut rest = Vec::new();
-    if length > largest {
-        rest = text.split_off(start + HEAD + largest);
-        length = largest;
+    if length > LARGEST {
+        rest = text.split_off(start + HEAD + LARGEST);
+        length = LARGEST;
     }
     let flags = if rest.is_empty() { flags | END_HEADERS } else { flags };
     text[start..start + HEAD].copy_from_slice(&bytes(length, HEADERS, flags, stream));
-    let mut pieces = rest.chunks(largest).peekable();
+    let mut pieces = rest.chunks(LARGEST).peekable();
     while let Some(piece) = pieces.next() {
         let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
         head(piece.len(), CONTINUATION, flags, stream, text);

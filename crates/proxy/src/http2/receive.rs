@@ -221,11 +221,8 @@ impl Connection {
 
     /// Answers a request whose head is too large (RFC 6585 §5).
     fn too_large(&mut self, id: u32) {
-        let text = self.output.text();
-        let start = text.len();
-        text.extend_from_slice(&[0; frame::HEAD]);
-        hpack::encode(Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), std::iter::empty(), text);
-        frame::end_block(start, frame::LARGEST, true, id, text);
+        let status = Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        self.send_block(id, true, |text| hpack::encode(status, std::iter::empty(), text));
     }
 
     /// A block behind the first of a stream (§8.1).

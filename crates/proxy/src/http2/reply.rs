@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, Sleep};
 
 use super::connection;
+use super::hpack;
 use super::stream::{self, Over};
-use super::{frame, hpack};
 use crate::codec::AnswerBody;
 use crate::date;
 use crate::fields::Fields;
@@ -155,13 +155,7 @@ impl Respond {
         if stream.over.is_some() {
             return;
         }
-        let text = connection.output.text();
-        let start = text.len();
-        text.extend_from_slice(&[0; frame::HEAD]);
-        encode(head, length, text);
-        let wrote = text.len() - start;
-        frame::end_block(start, connection.largest, ended, stream.id, connection.output.text());
-        connection.wrote(wrote);
+        connection.send_block(stream.id, ended, |text| encode(head, length, text));
         if ended {
             connection.said_all(stream);
         }
@@ -187,12 +181,8 @@ impl Respond {
         if stream.over.is_some() {
             return true;
         }
-        let text = connection.output.text();
-        let start = text.len();
-        text.extend_from_slice(&[0; frame::HEAD]);
-        hpack::encode(None, trailers.iter().map(|(name, value)| (name, value.as_bytes())), text);
-        frame::end_block(start, connection.largest, true, stream.id, connection.output.text());
-        connection.wrote(0);
+        let fields = trailers.iter().map(|(name, value)| (name, value.as_bytes()));
+        connection.send_block(stream.id, true, |text| hpack::encode(None, fields, text));
         connection.said_all(stream);
         true
     }

@@ -81,11 +81,7 @@ impl Connection {
                 Ok(())
             }
             setting::MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => Err(Reason::PROTOCOL_ERROR),
-            setting::MAX_FRAME_SIZE => {
-                self.largest = (value as usize).min(frame::LARGEST);
-                Ok(())
-            }
-            // What is sent has no table, pushes nothing, and has heads as long as they are.
+            // What is sent has no table, pushes nothing, and has heads as long as they are, in frames that everybody takes.
             _ => Ok(()),
         }
     }

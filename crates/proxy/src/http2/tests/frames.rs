@@ -388,7 +388,7 @@ fn what_was_taken_may_come_again() {
 fn a_head_longer_than_a_frame_comes_in_pieces() {
     let mut text = vec![0; frame::HEAD];
     text.extend((0..40_000).map(|at| at as u8));
-    frame::end_block(0, frame::LARGEST, true, 7, &mut text);
+    frame::end_block(0, true, 7, &mut text);
     let (mut rest, mut block, mut frames) = (&text[..], Vec::new(), Vec::new());
     while let Some(Head { length, kind, flags, stream }) = Head::read(rest) {
         frames.push((kind, flags, stream, length));
